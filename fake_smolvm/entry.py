@@ -1,0 +1,126 @@
+"""The command `smolvm` of the fake: picks the version, reads the line, runs the command."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # `signal` costs more than all of this module
+import os
+import sys
+
+from fake_smolvm import grammars
+from fake_smolvm.clap.lazy import LazyModule
+from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.errors import CommandError
+from fake_smolvm.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO, TextIO
+
+    from fake_smolvm import values
+    from fake_smolvm.clap.parser import Matches
+else:
+    values = LazyModule("fake_smolvm.values")
+
+VERSION_VARIABLE = "FAKE_SMOLVM_VERSION"
+SCENARIO_VARIABLE = "FAKE_SMOLVM_SCENARIO"
+DEFAULT_VERSION = "0.8.0"
+
+
+VALUE_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "byte_size": lambda text: values.byte_size(text),  # noqa: PLW0108 - loads it
+    "cidr": lambda text: values.cidr(text),  # noqa: PLW0108 - loads it
+    "duration": lambda text: values.duration(text),  # noqa: PLW0108 - loads it
+    "gpu_vram_mib": lambda text: values.gpu_vram_mib(text),  # noqa: PLW0108 - loads it
+    "image": lambda text: values.image(text),  # noqa: PLW0108 - loads it
+    "ipv4": lambda text: values.ipv4(text),  # noqa: PLW0108 - loads it
+    "port_mapping": lambda text: values.port_mapping(text),  # noqa: PLW0108 - loads it
+}
+"""smolvm's own value types, by their names in the grammars; the module is loaded at first use."""
+
+_PANIC = 101
+"""Exit code of a Rust program that panics, as smolvm does when nobody reads its output."""
+
+
+def main() -> int:
+    """Run the fake on this process's argv; give the exit code."""
+    return as_process(lambda host: run(sys.argv[1:], host))
+
+
+def as_process(body: Callable[[Host], int]) -> int:
+    """Run `body` with this process as its host; give the exit code."""
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    host = Host(
+        env=os.environ,
+        cwd=_working_directory(),
+        stdin=_binary(sys.stdin, "rb"),
+        stdout=_binary(sys.stdout, "wb"),
+        stderr=_binary(sys.stderr, "wb"),
+    )
+    try:
+        return body(host)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, host.stdout.fileno())
+        os.dup2(nowhere, host.stderr.fileno())
+        return _PANIC
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def _binary(stream: TextIO | None, mode: str) -> BinaryIO:
+    """Give the bytes of a standard stream; a closed one is empty, as Rust makes it."""
+    return open(os.devnull, mode) if stream is None else stream.buffer  # type: ignore[return-value]
+
+
+def run(argv: Sequence[str], host: Host) -> int:
+    """Run the fake on `argv` (without the program's name); give the exit code."""
+    version = host.env.get(VERSION_VARIABLE) or DEFAULT_VERSION
+    host.version = version
+    try:
+        grammar = grammars.load(version, host.env)
+    except LookupError as error:
+        host.err(f"fake_smolvm: {VERSION_VARIABLE}: {error.args[0]}\n")
+        return 2
+    try:
+        matches = parse(grammar, argv, VALUE_PARSERS)
+    except ParseExit as end:
+        host.out(end.stdout)
+        host.err(end.stderr)
+        return end.code
+    if host.scenario is None and host.env.get(SCENARIO_VARIABLE):
+        from fake_smolvm import scenarios
+
+        try:
+            host.scenario = scenarios.load(host.env[SCENARIO_VARIABLE])
+        except (OSError, scenarios.ScenarioError) as error:
+            host.err(f"fake_smolvm: {SCENARIO_VARIABLE}: {error}\n")
+            return 2
+    if host.scenario is not None:
+        code = host.scenario.intercept(matches, host)
+        if code is not None:
+            return code
+    return _run_command(matches, host)
+
+
+def _run_command(matches: Matches, host: Host) -> int:
+    name = "_".join(matches.command).replace("-", "_").lstrip("_")
+    module = f"fake_smolvm.commands.{name}"
+    try:
+        __import__(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        host.err(f"Error: smolvm {' '.join(matches.command)} is not emulated\n")
+        return 1
+    try:
+        code: int = sys.modules[module].run(matches, host)
+    except CommandError as error:
+        host.err(f"Error: {error.message}\n")
+        return 1
+    return code
