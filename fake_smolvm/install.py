@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-import sysconfig
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 _SHEBANG_BYTES = 120
@@ -32,9 +33,7 @@ def write_executable(path: Path, code: str) -> None:
     It starts as fast as Python can: without `site`, which costs half of the start. The folders that
     `site` would have found are named instead.
     """
-    here = str(Path(__file__).resolve().parents[1])
-    folders = list(dict.fromkeys([here, sysconfig.get_path("platlib")]))
-    script = f"import sys\nsys.path += {folders!r}\n{code}"
+    script = f"import sys\nsys.path += {_import_path()!r}\n{code}"
     shebang = f"#!{sys.executable} -IS\n"
     if len(shebang.encode()) > _SHEBANG_BYTES or len(sys.executable.split()) != 1:
         python = shlex.quote(sys.executable)
@@ -43,3 +42,13 @@ def write_executable(path: Path, code: str) -> None:
     path.unlink(missing_ok=True)
     path.write_text(shebang + script, encoding="utf-8", errors="surrogateescape")
     path.chmod(_EXECUTABLE)
+
+
+@lru_cache
+def _import_path() -> list[str]:
+    """Give the folders that fake_smolvm and bashkit are in."""
+    folders = [Path(__file__).resolve().parents[1]]
+    bashkit = find_spec("bashkit")
+    if bashkit is not None and bashkit.origin is not None:
+        folders.append(Path(bashkit.origin).resolve().parents[1])
+    return [str(folder) for folder in dict.fromkeys(folders)]

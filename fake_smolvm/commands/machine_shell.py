@@ -1,0 +1,17 @@
+"""`machine shell`: a shell on a terminal, in a machine that runs."""
+
+from __future__ import annotations
+
+from fake_smolvm.commands.machine_exec import execute, leave
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.host import Host
+
+
+def run(matches: Matches, host: Host) -> int:
+    """Run `/bin/sh`; a machine that is stopped stays so, whatever the help says."""
+    code = execute(host, matches["name"], ["/bin/sh"], interactive=True, terminal=True)
+    leave(host, code)
+    return code

@@ -1,0 +1,18 @@
+"""`smolvm pack inspect`."""
+
+from __future__ import annotations
+
+from fake_smolvm.commands.registry import Registry
+from fake_smolvm.errors import CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.host import Host
+
+
+def run(matches: Matches, host: Host) -> int:
+    """Fail as the real one does where no registry answers."""
+    registry = Registry(matches["reference"], host)
+    problem = registry.unreachable(f"manifests/{registry.reference.tag_or_digest}")
+    raise CommandError(f"agent operation failed: fetch manifest: {problem}")

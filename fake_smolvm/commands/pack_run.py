@@ -1,0 +1,89 @@
+"""`smolvm pack run`: a command in a machine made of an artifact for it."""
+
+from __future__ import annotations
+
+import os
+
+from fake_smolvm.commands import packed_machine
+from fake_smolvm.commands.packed_machine import Packed, failed
+from fake_smolvm.machines import artifacts
+from fake_smolvm.machines.artifacts import ArtifactError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.host import Host
+
+
+def run(matches: Matches, host: Host) -> int:
+    """Find the artifact and run the command, or show the manifest."""
+    return run_sidecar(_find_sidecar(host, matches["sidecar"]), matches, host)
+
+
+def run_sidecar(shown: str, matches: Matches, host: Host) -> int:
+    """Check the artifact at the path `shown`; then show its manifest, or run the command."""
+    path = os.path.join(host.cwd, shown)
+    packed = Packed(path, host, debug=matches["debug"])
+    packed.say(f"using sidecar: {shown}")
+    context = "read footer"
+    try:
+        packed.footer = artifacts.read_footer(path)
+        if not artifacts.checksum_holds(path, packed.footer):
+            raise failed(
+                "verify sidecar",
+                f"checksum mismatch for {shown}: sidecar may be corrupt or tampered with.\n"
+                "Try re-packing the image with `smolvm pack`.",
+            )
+        packed.say(f"sidecar checksum verified ({packed.footer.checksum:08x})")
+        context = "read manifest"
+        packed.manifest = artifacts.read_manifest(path)
+    except ArtifactError as error:
+        raise failed(context, str(error)) from None
+    if matches.values.get("info"):
+        host.out(packed.description())
+        return 0
+    _check_platform(packed.manifest.host_platform)
+    return packed_machine.run_once(packed, matches)
+
+
+def _find_sidecar(host: Host, given: str | None) -> str:
+    if given is not None:
+        if os.path.exists(os.path.join(host.cwd, given)):
+            return given
+        raise failed(
+            "find sidecar", f"sidecar file not found: {given}\nSpecify with --sidecar PATH"
+        )
+    here = [name for name in os.listdir(host.cwd) if _is_sidecar(name)] if host.cwd else []
+    if len(here) > 1:
+        raise failed(
+            "find sidecar",
+            "multiple .smolmachine files in current directory. Specify with --sidecar PATH",
+        )
+    if here:
+        return os.path.join(host.cwd, here[0])
+    raise failed(
+        "find sidecar",
+        "no .smolmachine sidecar file found.\nSpecify with: smolvm pack run --sidecar PATH",
+    )
+
+
+def _is_sidecar(name: str) -> bool:
+    return name.endswith(artifacts.SUFFIX) and name != artifacts.SUFFIX
+
+
+def _check_platform(packed_for: str) -> None:
+    current = artifacts.host_platform()
+    if packed_for != current:
+        raise failed(
+            "platform mismatch",
+            f"this artifact was built for {packed_for} but the current platform is {current}\n"
+            "\n"
+            f"To run on {current}, create a new pack:\n"
+            "\n"
+            "  smolvm pack create --image <image> -o <output>\n"
+            "\n"
+            "Or push platform-specific artifacts under separate tags:\n"
+            "\n"
+            "  smolvm pack push myrepo:v1-darwin-arm64 -f myapp-darwin.smolmachine\n"
+            "  smolvm pack push myrepo:v1-linux-amd64  -f myapp-linux.smolmachine",
+        )

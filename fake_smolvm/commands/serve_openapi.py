@@ -1,0 +1,15 @@
+"""`smolvm serve openapi`: a listed gap; the fake has no HTTP API to describe."""
+
+from __future__ import annotations
+
+from fake_smolvm.errors import CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.host import Host
+
+
+def run(_matches: Matches, _host: Host) -> int:
+    """Say that there is nothing to describe."""
+    raise CommandError("fake_smolvm serves no HTTP API, and has no description of one")

@@ -1,0 +1,1 @@
+"""The machines: store, records, lifecycle, guest; knows nothing of argvs or printed text."""

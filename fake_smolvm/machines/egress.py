@@ -1,0 +1,204 @@
+"""The network that a machine really gets from 0.8.0, as a model: nothing ever leaves the host.
+
+What may be reached is 0.8.0's doing; what answers there is the test's, a TOML file named by
+`$FAKE_SMOLVM_NETWORK`::
+
+    [hosts]
+    "api.example.com" = ["192.0.2.7"]     # what the name resolves to
+
+    [[answer]]
+    url = "http://api.example.com/health" # this URL, or all that begin with it if it ends in `*`
+    status = 200
+    body = "ok"
+
+A name resolves only if it is listed, or packages come from there; an address answers only if a URL of it, or of a name of it, does.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Literal, TypeAlias
+
+    from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.record import Record
+
+    Verdict: TypeAlias = Literal["no network", "denied", "unresolved", "allowed"]
+
+VARIABLE = "FAKE_SMOLVM_NETWORK"
+DNS_SERVER = "1.1.1.1"
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class ResolutionError(Exception):
+    """A hostname does not resolve; the text is 0.8.0's."""
+
+
+class Reach:
+    """Whether a machine reaches a destination.
+
+    `verdict` is "allowed", or why not: "no network", "denied" by the machine's list, "unresolved".
+    `addresses` are those the destination has. `unenforced` says that the list would deny it, and
+    that 0.8.0 does not keep to its own list (hazard H2).
+    """
+
+    __slots__ = ("addresses", "unenforced", "verdict")
+
+    def __init__(
+        self, verdict: Verdict, addresses: list[str] | None = None, *, unenforced: bool = False
+    ) -> None:
+        self.verdict = verdict
+        self.addresses = addresses or []
+        self.unenforced = unenforced
+
+    def __bool__(self) -> bool:
+        return self.verdict == "allowed"
+
+
+class Network:
+    """What the world outside looks like, as the test has it."""
+
+    __slots__ = ("answers", "hosts")
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        data = data or {}
+        self.hosts: dict[str, list[str]] = {
+            name.lower(): [addresses] if isinstance(addresses, str) else list(addresses)
+            for name, addresses in data.get("hosts", {}).items()
+        }
+        self.answers: list[Mapping[str, Any]] = list(data.get("answer", ()))
+
+    def resolve(self, name: str) -> list[str]:
+        """Give the addresses of a name; none if it is not known."""
+        if is_address(name):
+            return [name]
+        if name.lower() == "localhost":
+            return ["127.0.0.1"]
+        name = name.lower().rstrip(".")
+        if name not in self.hosts:
+            from fake_smolvm.machines.packages import mirrors
+
+            return [mirrors()[name]] if name in mirrors() else []
+        return self.hosts[name]
+
+    def answer(self, url: str) -> Mapping[str, Any] | None:
+        """Give what a URL answers; None if nobody listens there."""
+        for answer in self.answers:
+            wanted: str = answer["url"]
+            if url == wanted or url.rstrip("/") == wanted.rstrip("/"):
+                return answer
+            if wanted.endswith("*") and url.startswith(wanted[:-1]):
+                return answer
+        return None
+
+
+def network_of(env: Mapping[str, str]) -> Network:
+    """Read the test's data.
+
+    Raises OSError or ValueError for a file that cannot be read.
+    """
+    path = env.get(VARIABLE)
+    if not path:
+        return Network()
+    import tomllib
+
+    with open(path, "rb") as file:
+        return Network(tomllib.load(file))
+
+
+def resolve(paths: Paths, hostname: str) -> list[str]:
+    """Give what `--allow-host` makes of a hostname: its IPv4 addresses, each as `ADDRESS/32`.
+
+    Raises ResolutionError.
+    """
+    if ":" in hostname:
+        raise ResolutionError(
+            f"invalid hostname '{hostname}': port suffixes are not supported. "
+            "Use the hostname only (all ports are allowed to resolved IPs)."
+        )
+    addresses = [a for a in network_of(paths.env).resolve(hostname) if ":" not in a]
+    if not addresses:
+        raise ResolutionError(
+            f"failed to resolve '{hostname}': failed to lookup address information: "
+            "Temporary failure in name resolution"
+        )
+    return [f"{address}/32" for address in addresses]
+
+
+def allowed_cidrs(record: Record) -> list[str] | None:
+    """Give the list that 0.8.0 hands to its network backend; None: no list, everything is allowed.
+
+    The DNS server is added unless the list holds it or is all loopback. A machine of an artifact has
+    no list, whatever was asked for (hazard H1): its record has none either.
+    """
+    if record.allowed_cidrs is None:
+        return None
+    cidrs = list(record.allowed_cidrs)
+    if cidrs and all(_in_any(cidr.partition("/")[0], _LOOPBACK) for cidr in cidrs):
+        return cidrs
+    if not _in_any(DNS_SERVER, cidrs):
+        cidrs.append(f"{DNS_SERVER}/32")
+    return cidrs
+
+
+def reach(record: Record, destination: str, network: Network | None = None) -> Reach:
+    """Tell whether a machine reaches a host name or an address.
+
+    With `--allow-host`, DNS answers those names only. A list of CIDRs is there, but the backend of
+    0.8.0 does not keep to it (hazard H2): what it would deny is allowed, with `unenforced` set.
+    """
+    network = network or Network()
+    if not (record.network or record.allowed_cidrs or record.ports):
+        return Reach("no network")
+    hosts = record.dns_filter_hosts
+    if hosts and not is_address(destination) and not _is_listed(destination, hosts):
+        return Reach("unresolved")
+    addresses = network.resolve(destination)
+    if not addresses:
+        return Reach("unresolved")
+    cidrs = allowed_cidrs(record)
+    denied = cidrs is not None and not any(_in_any(address, cidrs) for address in addresses)
+    return Reach("allowed", addresses, unenforced=denied)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IPv4 or IPv6 address."""
+    return _number(text) is not None
+
+
+def _is_listed(name: str, hosts: Iterable[str]) -> bool:
+    """A listed host stands for its subdomains too, as in 0.8.0's DNS filter."""
+    name = name.lower().rstrip(".")
+    return any(name == host.lower() or name.endswith(f".{host.lower()}") for host in hosts)
+
+
+def _in_any(address: str, cidrs: Iterable[str]) -> bool:
+    seen = _number(address)
+    if seen is None:
+        return False
+    bits, number = seen
+    for cidr in cidrs:
+        base, _, prefix = cidr.partition("/")
+        network = _number(base)
+        if network is None or network[0] != bits:
+            continue
+        shift = bits - (int(prefix) if prefix else bits)
+        if network[1] >> shift == number >> shift:
+            return True
+    return False
+
+
+def _number(text: str) -> tuple[int, int] | None:
+    """An address as its width in bits and its number."""
+    if ":" not in text:
+        parts = text.split(".")
+        if len(parts) != 4 or not all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts):  # noqa: PLR2004
+            return None
+        return 32, int.from_bytes(bytes(map(int, parts)))
+    from socket import AF_INET6, inet_pton
+
+    try:
+        return 128, int.from_bytes(inet_pton(AF_INET6, text))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,274 @@
+"""The guest's shell: bashkit, a bash in Rust, on the machine's own folders.
+
+One interpreter runs one command of ours, and is forgotten. What bashkit cannot be told it is told in
+the script: environment and folder before the command, and after it `__end $?`, which says that the
+command is over while background children may go on.
+"""
+
+from __future__ import annotations
+
+import _thread
+import _thread
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from fake_smolvm.machines.guest import Guest
+    from fake_smolvm.machines.guest_commands import Command
+
+_MODULE = "bashkit._bashkit"
+_loading = _thread.allocate_lock()
+_STDIN = "/proc/self/fd0"
+_NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
+_REPLACED = "\ufffd"
+_loading = _thread.allocate_lock()
+_CO_COROUTINE = 0x80
+_LIMIT = "resource limit exceeded"
+
+
+class Shell:
+    """One command in a bash of its own.
+
+    `run` blocks, other threads may `cancel` it.
+    """
+
+    __slots__ = ("_bash", "_ended", "_on_end", "_out", "_passed", "_torn")
+
+    def __init__(
+        self,
+        guest: Guest,
+        *,
+        script: str,
+        out: Callable[[int, bytes], None],
+        on_end: Callable[[int], None],
+    ) -> None:
+        """Make one for a script; `out` gets its output, `on_end` the exit code of the command itself.
+
+        Raises ModuleNotFoundError without bashkit.
+        """
+        bashkit = _load()
+        self._out = out
+        self._on_end = on_end
+        self._ended: int | None = None
+        builtins = {
+            name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
+        }
+        builtins["__end"] = self._end
+        python = "python3" in guest.identity.names
+        env = {"BASHKIT_ALLOW_INPROCESS_PYTHON": "1"} if python else {}
+        self._bash = bashkit.Bash(
+            username="root",
+            hostname=guest.hostname,
+            cwd="/",
+            env=env,
+            profile=bashkit.ExecutionProfile.Interactive,
+            custom_builtins=builtins,
+            python=python,
+        )
+        # Mounts given to the constructor would be announced on the process's stderr.
+        real = bashkit.FileSystem.real
+        self._bash.mount("/", real(guest.root, writable=True))
+        for source, place, read_only in guest.mounts:
+            mounted = real(source, writable=not read_only)
+            self._bash.mount(place, mounted, read_only=read_only)
+
+    def cancel(self) -> None:
+        """Have the command end at its next step."""
+        self._bash.cancel()
+
+    def provide(self, stdin: bytes) -> None:
+        """Give the command its stdin."""
+        if stdin:
+            memory = _load().FileSystem()
+            memory.write_file("/fd0", stdin)
+            self._bash.mount("/proc/self", memory)
+
+    def mount_devices(self, folder: str) -> None:
+        """Let the files of a host folder be the guest's devices."""
+        self._bash.mount("/dev", _load().FileSystem.real(folder, writable=False))
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str], cwd: str, *, stdin: bool) -> int:
+        """Run a command to the end of all its children; give its exit code."""
+        words = [f"{name}={quoted(value)}" for name, value in env.items() if _is_name(name)]
+        words += [quoted(word) for word in argv]
+        if stdin:
+            words.append(f"< {_STDIN}")
+        return self.evaluate(f"cd {quoted(cwd)}\n{' '.join(words)}\n__end $?")
+
+    def evaluate(self, script: str) -> int:
+        """Run a script; give its exit code."""
+        self._passed = [0, 0]
+        self._torn = [False, False]
+        result = self._bash.execute_sync(script, on_output=self._pass_on)
+        if result.error is not None and result.error.startswith(_LIMIT):
+            # What bashkit has no room for, the guest has no memory for: it gets killed.
+            self._on_end(-9)
+            return -9
+        if result.error is None:
+            self._pass_rest(result.stdout_bytes, result.stderr_bytes)
+        code = int(result.exit_code if self._ended is None else self._ended)
+        self._on_end(code)
+        return code
+
+    def _pass_rest(self, *whole: bytes) -> None:
+        for number, data in enumerate(whole):
+            rest = data[self._passed[number] :]
+            if rest and number:
+                rest = _as_guest(rest.decode(errors="replace")).encode()
+            if rest:
+                self._out(number + 1, rest)
+
+    def is_complete(self, script: str) -> bool:
+        """Whether a script is one, and not the beginning of one."""
+        try:
+            self._bash.analyze(script)
+        except _load().BashError:
+            return False
+        return True
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last script reached its `__end`; one that did not has left the shell."""
+        return self._ended is not None
+
+    def forget_end(self) -> None:
+        """Make ready for the next script of a session."""
+        self._ended = None
+
+    @property
+    def folder(self) -> str:
+        """The folder that a session is in."""
+        return str(self._bash.shell_state().cwd)
+
+    def _end(self, context: Any) -> Any:
+        self._ended = int(context.argv[0])
+        if not any(self._torn):  # else there is output to come
+            self._on_end(self._ended)
+        return ""
+
+    def _pass_on(self, stdout: str, stderr: str) -> None:
+        for number, text in enumerate((stdout, stderr)):
+            if not text:
+                continue
+            # bashkit hands bytes over as text; what it had to replace comes at the end, whole.
+            clean = text.partition(_REPLACED)[0] if not self._torn[number] else ""
+            self._torn[number] = self._torn[number] or len(clean) < len(text)
+            data = clean.encode()
+            self._passed[number] += len(data)
+            if data:
+                self._out(number + 1, data if number == 0 else _as_guest(clean).encode())
+
+
+def quoted(word: str) -> str:
+    """Quote a word for the shell."""
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], Any]:
+    """Make a builtin of bashkit's of a command of ours."""
+    from fake_smolvm.machines.guest_commands import Invocation
+
+    def builtin(context: Any) -> Any:
+        out: list[bytes] = []
+        err: list[bytes] = []
+        stdin = (context.stdin or "").encode()
+
+        def read(size: int) -> bytes:
+            nonlocal stdin
+            data, stdin = stdin[:size], stdin[size:]
+            return data
+
+        def wait(_: float | None) -> None:
+            return
+
+        call = Invocation(
+            guest,
+            [context.name, *context.argv],
+            env=context.env,
+            cwd=context.cwd,
+            read=read,
+            out=out.append,
+            stderr=err.append,
+            wait=wait,
+        )
+        code = command(call)
+        return bashkit.BuiltinResult(
+            b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace"), code
+        )
+
+    return builtin
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and text not in _NOT_SET
+
+
+def _as_guest(stderr: str) -> str:
+    """Put bashkit's complaints into the words of busybox."""
+    return "".join([_reworded(line) for line in stderr.splitlines(keepends=True)])
+
+
+def _reworded(line: str) -> str:
+    shell, mark, rest = line.partition(": line ")
+    if mark and shell in ("bash", "sh"):
+        number, colon, text = rest.partition(": ")
+        if colon and number.isdigit():
+            line = f"sh: {text}"
+    name, not_found, _ = line.partition(": command not found")
+    if not_found:
+        return f"{name}: not found\n"
+    path, read_only, _ = line.partition(": filesystem is read-only")
+    if read_only:
+        return f"sh: can't create {path.rpartition(' ')[2]}: Read-only file system\n"
+    if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
+        return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
+    return line
+
+
+def _load() -> Any:
+    """Load bashkit's native module alone: its package costs a process more than the rest of us."""
+    with _loading:
+        module = sys.modules.get(_MODULE)
+        if module is not None:
+            return module
+        from _frozen_importlib_external import PathFinder
+
+        package = PathFinder.find_spec("bashkit")
+        spec = package and PathFinder.find_spec(_MODULE, package.submodule_search_locations)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(
+                "bashkit is not installed; it is the shell of fake_smolvm's guests: "
+                "pip install 'smolvm-wrapper[testing]'",
+                name="bashkit",
+            )
+        sys.modules.setdefault("inspect", _Inspect("inspect"))
+        module = spec.loader.create_module(spec)
+        sys.modules[_MODULE] = module  # type: ignore[assignment]
+        spec.loader.exec_module(module)  # type: ignore[arg-type]
+    return module
+
+
+class _Inspect(type(sys)):  # type: ignore[misc]
+    """`inspect`, of which bashkit asks two things: importing the real one takes 8 ms.
+
+    Whoever asks for more gets the real one.
+    """
+
+    @staticmethod
+    def isawaitable(thing: object) -> bool:
+        return hasattr(thing, "__await__")
+
+    @staticmethod
+    def iscoroutinefunction(thing: object) -> bool:
+        code = getattr(thing, "__code__", None)
+        return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+    def __getattr__(self, name: str) -> Any:
+        from importlib import import_module
+
+        if sys.modules.get("inspect") is self:
+            del sys.modules["inspect"]
+        return getattr(import_module("inspect"), name)

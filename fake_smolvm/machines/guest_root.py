@@ -1,0 +1,166 @@
+"""What a guest looks like before anybody has changed it: its identity, and the files of a fresh root.
+
+An identity is data, `identities/<name>.json`: `commands` (folder -> names, in one text), `files`,
+`links` (path -> target), and `shell` (which of ash and bash `sh` is).
+"""
+
+from __future__ import annotations
+
+import os
+
+from fake_smolvm.fastjson import loads
+from fake_smolvm.machines.tree import GuestTree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "identities")
+_READY = ".smolvm-ready"
+"""The file that the agent leaves in `/`; where it is, the root is laid out."""
+
+_FOLDERS = """
+bin dev dev/pts dev/shm etc home lib media mnt opt proc proc/self proc/sys root run sbin srv storage
+storage/workspace sys tmp usr usr/bin usr/lib usr/local usr/local/bin usr/local/sbin usr/sbin
+usr/share var var/cache var/lib var/log var/run var/tmp
+""".split()
+_FILES = {
+    "etc/hostname": "localhost\n",
+    "etc/hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
+    "etc/resolv.conf": "nameserver 1.1.1.1\nnameserver 8.8.8.8\n",
+    "proc/cmdline": "reboot=k panic=-1 panic_print=0 console=hvc0 rootfstype=virtiofs rw quiet\n",
+    "proc/filesystems": "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n\text4\nnodev\toverlay\n",
+    "proc/loadavg": "0.00 0.00 0.00 1/60 640\n",
+    "proc/uptime": "12.46 10.31\n",
+    "proc/version": "Linux version 6.12.76 (root@libkrunfw) #1 SMP PREEMPT_DYNAMIC\n",
+    _READY: "1\n",
+}
+_SCRIPTS = {
+    "setsid": '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\n"$@"\n',
+}
+"""Commands that the shell library lacks and that a line of shell can be."""
+_BUSYBOX_HEAD = b"\x7fELF\x02\x01\x01" + bytes(57)
+
+
+class Identity:
+    """How the guest of an image looks."""
+
+    __slots__ = ("commands", "data", "name", "names")
+
+    def __init__(self, name: str, data: dict[str, Any]) -> None:
+        self.name = name
+        self.data = data
+        self.commands: dict[str, list[str]] = {
+            folder: names.split() for folder, names in data["commands"].items()
+        }
+        self.names = frozenset(name for names in self.commands.values() for name in names)
+
+    @property
+    def has_bash(self) -> bool:
+        """Whether there is a bash; else `sh` is busybox's ash."""
+        return bool(self.data["shell"] == "bash")
+
+    def folder_of(self, command: str) -> str | None:
+        """The folder that a command is in, by its absolute path; None if there is no such command."""
+        for folder, names in self.commands.items():
+            if command in names:
+                return folder
+        return None
+
+    def has(self, path: str) -> bool:
+        """Whether an absolute path is that of a command."""
+        folder, _, name = path.rpartition("/")
+        target = self.data.get("links", {}).get(folder)
+        if target is not None:
+            folder = f"/{target}"
+        if folder in self.commands:
+            return name in self.commands[folder]
+        # `/usr/bin/env` is in scripts of all systems, wherever this one keeps it.
+        return folder in ("/bin", "/usr/bin", "/sbin", "/usr/sbin") and name in ("env", "sh")
+
+
+_loaded: dict[str, Identity] = {}
+
+
+def load(name: str) -> Identity:
+    """Give an identity by its name; one that is not known is the bare machine's, Alpine."""
+    identity = _loaded.get(name)
+    if identity is None:
+        path = os.path.join(_FOLDER, f"{name}.json")
+        if not os.path.exists(path):
+            path = os.path.join(_FOLDER, "alpine.json")
+        with open(path, encoding="utf-8") as file:
+            identity = _loaded[name] = Identity(name, loads(file.read()))
+    return identity
+
+
+def lay_out(root: str, identity: Identity, workdir: str = "/") -> None:
+    """Give a machine's root its first files, once; what is there already stays as it is.
+
+    `workdir` is the folder that the image has for its commands.
+    """
+    if os.path.exists(os.path.join(root, _READY)):
+        return
+    os.makedirs(root, exist_ok=True)
+    # What an artifact brought may be links, which count in the guest only.
+    for link, target in identity.data.get("links", {}).items():
+        # A folder that an artifact brought stays a folder.
+        if not os.path.lexists(root + link):
+            make_folder(root, f"/{target}")
+            os.symlink(target, root + link)
+    for folder in _FOLDERS:
+        make_folder(root, f"/{folder}")
+    make_folder(root, workdir)
+    if not os.path.lexists(os.path.join(root, "workspace")):
+        os.symlink("/storage/workspace", os.path.join(root, "workspace"))
+    for path, text in identity.data["files"].items():
+        _write(root, path, text.encode())
+    if identity.folder_of("busybox") is not None:
+        _write(root, "/bin/busybox", _BUSYBOX_HEAD, 0o755)
+    for name, script in _SCRIPTS.items():
+        if name in identity.names:
+            _write(root, f"/usr/bin/{name}", script.encode(), 0o755)
+    # The mark is the last file, so that a root that was left half-way is done again.
+    for path, text in _FILES.items():
+        _write(root, f"/{path}", text.encode())
+
+
+def make_folder(root: str, path: str) -> None:
+    """Make a folder of the guest's, and those above it, unless something else is there."""
+    try:
+        os.makedirs(GuestTree(root).host_path(path), exist_ok=True)
+    except OSError:
+        pass
+
+
+def make_file(root: str, path: str) -> None:
+    """Make an empty file of the guest's, unless something else is there."""
+    _write(root, path, b"")
+
+
+def show_commands(root: str, identity: Identity) -> None:
+    """Make a file of every command, for guests that look into the folders of commands.
+
+    The content is what the shell library takes for the command of that name.
+    """
+    for folder, names in identity.commands.items():
+        for name in names:
+            show_command(root, folder, name)
+
+
+def show_command(root: str, folder: str, name: str) -> None:
+    """Make the file of one command."""
+    stub = f'#!/bin/sh\n# bashkit builtin: {name}\nexec {name} "$@"\n'
+    _write(root, f"{folder}/{name}", stub.encode(), 0o755)
+
+
+def _write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(GuestTree(root).host_path(path), flags, mode)
+    except OSError:
+        return  # It is there, or an artifact's layers have no place for it.
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)

@@ -1,0 +1,155 @@
+"""The container images that the fake provides, in place of a registry.
+
+They are data: `images.json` beside this file, and before it the file that `$FAKE_SMOLVM_IMAGES`
+names, both a JSON list of::
+
+    {"names": ["app:1.*", ...], "identity": "alpine", "entrypoint": [...], "cmd": [...],
+     "env": ["K=V", ...], "workdir": "/srv", "user": 0, "layers": 1, "size": bytes}
+
+The first entry that has a name like the image's is the image. A `*` in a name stands for anything.
+All but `names` and `identity` may be left out. `identity` is what the guest looks like (a file in
+`identities`); null means that no such image is to be had. So `[{"names": ["*"], "identity": null}]`
+is a host that reaches no registry.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fake_smolvm.errors import CommandError
+from fake_smolvm.fastjson import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+VARIABLE = "FAKE_SMOLVM_IMAGES"
+BARE_IDENTITY = "alpine"
+"""What a machine without an image looks like."""
+
+_PROVIDED = os.path.join(os.path.dirname(__file__), "images.json")
+_DOCKER_HUB = "index.docker.io"
+_DEFAULT_LAYER_SIZE = 8_388_608
+
+
+class Image:
+    """One image: how its guest looks, and its configuration."""
+
+    __slots__ = (
+        "cmd",
+        "entrypoint",
+        "env",
+        "identity",
+        "layers",
+        "reference",
+        "size",
+        "user",
+        "workdir",
+    )
+
+    def __init__(self, reference: str, data: Mapping[str, Any]) -> None:
+        self.reference = reference
+        self.identity: str = data["identity"]
+        self.entrypoint: list[str] = data.get("entrypoint", [])
+        self.cmd: list[str] = data.get("cmd", [])
+        self.env: list[str] = data.get("env", [])
+        """Each `KEY=VALUE`."""
+        self.workdir: str | None = data.get("workdir")
+        self.user: int = data.get("user", 0)
+        """The user ID that commands run as."""
+        self.layers: int = data.get("layers", 1)
+        self.size: int = data.get("size", _DEFAULT_LAYER_SIZE)
+        """In bytes, unpacked."""
+
+    @property
+    def digest(self) -> str:
+        """A digest that is always the same for the same reference."""
+        return digest_of(self.reference)
+
+    def layer_digests(self) -> list[str]:
+        """One digest a layer, lowest first."""
+        return [digest_of(f"{self.reference} layer {number}") for number in range(self.layers)]
+
+
+def digest_of(text: str) -> str:
+    """Give the digest of a text, as registries write one."""
+    import hashlib
+
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def find(env: Mapping[str, str], reference: str) -> Image | None:
+    """Give an image, or None if it is not provided.
+
+    Raises CommandError if the file that `$FAKE_SMOLVM_IMAGES` names cannot be read.
+    """
+    name = _full_name(reference)
+    for data in _entries(env):
+        if any(_fits(name, pattern) for pattern in data["names"]):
+            return None if data["identity"] is None else Image(reference, data)
+    return None
+
+
+def pull_failure(reference: str) -> str:
+    """Say why an image cannot be pulled where no registry can be reached (0.8.0, vm.jsonl)."""
+    from time import gmtime, strftime, time
+
+    host, slash, _ = reference.partition("/")
+    if not slash or not ("." in host or ":" in host) or host == "docker.io":
+        host = _DOCKER_HUB
+    name = host.partition(":")[0]
+    reason = (
+        f"dial tcp: lookup {name} on 8.8.8.8:53:"
+        " dial udp 8.8.8.8:53: connect: network is unreachable"
+    )
+    now = strftime("%Y/%m/%d %H:%M:%S", gmtime(time()))
+    retries = f"{now} retrying {reason}\n" * 3
+    return (
+        f"crane manifest failed: {retries}"
+        f'Error: fetching manifest {reference}: Get "https://{host}/v2/": {reason}\n'
+    )
+
+
+def _entries(env: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    chosen = env.get(VARIABLE)
+    if chosen:
+        try:
+            entries = _read(chosen)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"fake_smolvm: {VARIABLE}: {error}") from None
+        yield from entries
+    yield from _read(_PROVIDED)
+
+
+def _read(path: str) -> list[Mapping[str, Any]]:
+    with open(path, encoding="utf-8") as file:
+        entries: list[Mapping[str, Any]] = loads(file.read())
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and entry.keys() >= {"names", "identity"} for entry in entries
+    ):
+        raise ValueError(f"{path} is not a list of images, each with names and identity")
+    return entries
+
+
+def _full_name(reference: str) -> str:
+    """Write out the tag that is meant, and leave out the registry that is the default."""
+    for prefix in (f"{_DOCKER_HUB}/", "docker.io/", "library/"):
+        reference = reference.removeprefix(prefix)
+    return reference if ":" in reference.rpartition("/")[2] else f"{reference}:latest"
+
+
+def _fits(name: str, pattern: str) -> bool:
+    first, *others = pattern.split("*")
+    if not others:
+        return name in (pattern, f"{pattern}:latest")
+    *middle, last = others
+    if not name.startswith(first) or not name[len(first) :].endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

@@ -1,0 +1,229 @@
+"""The machines' records, shared by any number of processes that may be killed at any moment.
+
+One file, a journal: a header line, then one line a change, `"name"<TAB>{row}` (an empty row
+removes the machine); the last line of a name is what holds. A writer appends under a lock that the
+kernel drops with its owner, and whole lines only: what a killed writer left half-written has no
+line end, is never read, and is cut off by the next writer. Readers take no lock. A journal that is
+mostly old lines is rewritten beside the file and renamed over it.
+
+SQLite, which the real one uses, would cost half of a command's time budget to import and open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from fake_smolvm.errors import CommandError
+from fake_smolvm.fastjson import dumps, loads
+from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.machines.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from fake_smolvm.machines.paths import Paths
+
+_HEADER = b"fake_smolvm store, format 1\n"
+_REWRITE_FROM = 64 * 1024
+"""Bytes below which a journal is never rewritten."""
+
+
+class MachineExistsError(Exception):
+    """A machine of that name is in the store already."""
+
+
+class Store:
+    """The records of one root.
+
+    Every method raises CommandError when the file is not a store (worded as 0.8.0 words it; the
+    file is left as it was) or cannot be read or written.
+    """
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def get(self, name: str) -> Record | None:
+        """The record of `name`, or None."""
+        return _find(self._read(), name)
+
+    def all(self) -> list[Record]:
+        """Every record, in the order the machines were created."""
+        return [_record(name, row) for name, row in _live_lines(self._read()).items()]
+
+    def ephemeral(self) -> list[Record]:
+        """The records that `machine run` left, which the next command may have to sweep."""
+        journal = self._read()
+        if b'"ephemeral":true' not in journal:
+            return []
+        return [record for record in self.all() if record.ephemeral]
+
+    def add(self, record: Record) -> None:
+        """Store a new machine; raises MachineExistsError if there is one of that name."""
+        with _Writer(self._paths) as writer:
+            if _find(writer.journal, record.name) is not None:
+                raise MachineExistsError(record.name)
+            writer.append(_line(record))
+
+    def update(self, name: str, change: Callable[[Record], object]) -> Record | None:
+        """Let `change` alter the record, as one step; the new record, or None if there is none."""
+        with _Writer(self._paths) as writer:
+            record = _find(writer.journal, name)
+            if record is None:
+                return None
+            change(record)
+            writer.append(_line(record))
+            return record
+
+    def remove(self, name: str) -> Record | None:
+        """Take the record out of the store and return it; None if there is none."""
+        with _Writer(self._paths) as writer:
+            record = _find(writer.journal, name)
+            if record is not None:
+                writer.append(_key(name) + b"\n")
+            return record
+
+    def _read(self) -> bytes:
+        self._paths.make_state()
+        try:
+            with open(self._paths.store, "rb", buffering=0) as file:
+                return _checked(file.read())
+        except FileNotFoundError:
+            return _HEADER
+        except OSError as error:
+            raise _unavailable(error) from None
+
+
+class _Writer:
+    """The lock on the store and its journal as it is now."""
+
+    __slots__ = ("_file", "_lock", "_path", "journal")
+
+    def __init__(self, paths: Paths) -> None:
+        paths.make_state()
+        self._path = paths.store
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unavailable(error) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                written = _read_all(self._file)
+                self.journal = _checked(written)
+                if len(written) < len(_HEADER):
+                    self._write(_HEADER, at=0)
+                elif len(written) > len(self.journal):
+                    os.ftruncate(self._file, len(self.journal))
+            except BaseException:
+                os.close(self._file)
+                raise
+        except BaseException as error:
+            os.close(self._lock)
+            if isinstance(error, OSError):
+                raise _unavailable(error) from None
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+        os.close(self._lock)
+
+    def append(self, line: bytes) -> None:
+        """Add one line; once this returns, no kill of this or another process can undo it."""
+        try:
+            before, after = len(self.journal), len(self.journal) + len(line)
+            # Looking for old lines takes a while, so only at each doubling of the journal.
+            if after >= _REWRITE_FROM and before.bit_length() < after.bit_length():
+                live = _live_lines(self.journal)
+                if self.journal.count(b"\n") > 2 * len(live):
+                    self._rewrite(live)
+            self._write(line, at=len(self.journal))
+        except OSError as error:
+            raise _unavailable(error) from None
+
+    def _write(self, data: bytes, *, at: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            done = os.pwrite(self._file, rest, at)
+            rest = rest[done:]
+            at += done
+
+    def _rewrite(self, live: dict[bytes, bytes]) -> None:
+        self.journal = _HEADER + b"".join(b"%b\t%b\n" % (name, row) for name, row in live.items())
+        fresh = os.open(
+            self._path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
+        os.close(self._file)
+        self._file = fresh
+        self._write(self.journal, at=0)
+        os.rename(self._path + ".new", self._path)
+
+
+def _read_all(file: int) -> bytes:
+    size = os.fstat(file).st_size
+    return os.pread(file, size, 0) if size else b""
+
+
+def _checked(journal: bytes) -> bytes:
+    """The whole lines of a journal."""
+    if journal.startswith(_HEADER):
+        return journal[: journal.rindex(b"\n") + 1]
+    if _HEADER.startswith(journal):  # Empty, or its first writer was killed in the middle.
+        return _HEADER
+    raise CommandError("database operation failed: configure pragmas: file is not a database")
+
+
+def _key(name: str) -> bytes:
+    return dumps(name).encode("utf-8", "surrogatepass") + b"\t"
+
+
+def _line(record: Record) -> bytes:
+    return _key(record.name) + dumps(record.to_row()).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _find(journal: bytes, name: str) -> Record | None:
+    key = b"\n" + _key(name)
+    start = journal.rfind(key)
+    if start < 0:
+        return None
+    start += len(key)
+    row = journal[start : journal.index(b"\n", start)]
+    return _record(key[1:-1], row) if row else None
+
+
+def _live_lines(journal: bytes) -> dict[bytes, bytes]:
+    live: dict[bytes, bytes] = {}
+    for name, row in _split_lines(journal):
+        if row:
+            live[name] = row
+        else:
+            live.pop(name, None)
+    return live
+
+
+def _split_lines(journal: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for line in journal.split(b"\n")[1:-1]:
+        name, _, row = line.partition(b"\t")
+        yield name, row
+
+
+def _record(name: bytes, row: bytes) -> Record:
+    try:
+        return Record.from_row(loads(row.decode("utf-8", "surrogatepass")))
+    except (ValueError, AttributeError) as error:
+        shown = name.decode("utf-8", "replace").strip('"')
+        raise CommandError(
+            f"database operation failed: deserialize vm record '{shown}': {error}"
+        ) from None
+
+
+def _unavailable(error: OSError) -> CommandError:
+    return CommandError(f"database not available: open database: {os_error_text(error)}")

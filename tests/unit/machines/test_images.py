@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fake_smolvm.errors import CommandError
+from fake_smolvm.machines import images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("reference", "identity"),
+    [
+        ("alpine", "alpine"),
+        ("docker.io/library/alpine:3.20", "alpine"),
+        ("python:3.12-slim", "python"),
+        ("ubuntu:24.04", "ubuntu"),
+    ],
+)
+def test_known_images_are_provided(reference: str, identity: str) -> None:
+    image = images.find({}, reference)
+    assert image is not None
+    assert image.identity == identity
+    assert len(image.layer_digests()) == image.layers
+
+
+@pytest.mark.parametrize(
+    "reference", ["nope", "alpine:v999", "ghcr.io/me/alpine", "alpine@sha256:0"]
+)
+def test_nothing_else_is_made_up(reference: str) -> None:
+    assert images.find({}, reference) is None
+    assert f"fetching manifest {reference}" in images.pull_failure(reference)
+
+
+def test_the_user_adds_images_and_takes_some_away(tmp_path: Path) -> None:
+    chosen = tmp_path / "images.json"
+    mine = {"names": ["me/app:1.*"], "identity": "debian", "cmd": ["/app"], "layers": 2}
+    none = {"names": ["python*"], "identity": None}
+    chosen.write_text(json.dumps([mine, none]))
+    env = {images.VARIABLE: str(chosen)}
+    image = images.find(env, "me/app:1.2")
+    assert image is not None
+    assert (image.identity, image.cmd, image.layers) == ("debian", ["/app"], 2)
+    assert images.find(env, "me/app:2") is None
+    assert images.find(env, "python:3.12") is None
+    assert images.find(env, "alpine") is not None
+
+
+@pytest.mark.parametrize("content", ["", "{}", '[{"names": []}]'])
+def test_a_wrong_file_is_an_error_not_an_empty_list(tmp_path: Path, content: str) -> None:
+    chosen = tmp_path / "images.json"
+    chosen.write_text(content)
+    with pytest.raises(CommandError, match=images.VARIABLE):
+        images.find({images.VARIABLE: str(chosen)}, "alpine")
