@@ -1,0 +1,115 @@
+"""What can go wrong, as exception and warning classes.
+
+Everything an error holds is masked: the values of `-e KEY=VALUE` read `***`, wherever they turn up.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SmolvmError(Exception):
+    """smolvm failed, or could not be asked.
+
+    Attributes:
+        argv: the command line.
+        returncode: smolvm's exit code; None when it never ran to its end.
+        stdout: what it had printed there.
+        stderr: what it had printed there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argv: Sequence[str] = (),
+        returncode: int | None = None,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.argv = list(argv)
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class SmolvmNotFoundError(SmolvmError):
+    """There is no smolvm to run; the text lists where it was looked for."""
+
+
+class UsageError(SmolvmError, ValueError):
+    """The command line makes no sense.
+
+    Either smolvm's parser said so (`returncode` is 2), or the wrapper saw it before any process ran
+    (`returncode` is None).
+    """
+
+
+class UnsupportedError(SmolvmError):
+    """This version of smolvm cannot do what was asked; nothing was run."""
+
+
+class EgressNotEnforcedError(SmolvmError):
+    """This version of smolvm would drop the egress list and open the network; nothing was run."""
+
+
+class MachineNotFoundError(SmolvmError):
+    """No machine has this name."""
+
+
+class MachineExistsError(SmolvmError):
+    """A machine of this name is there already."""
+
+
+class MachineNotRunningError(SmolvmError):
+    """The command needs a running machine."""
+
+
+class MachineRunningError(SmolvmError):
+    """The command needs a stopped machine."""
+
+
+class HypervisorUnavailableError(SmolvmError):
+    """No KVM (or Hypervisor.framework) here, or no right to use it."""
+
+
+class GuestCommandError(SmolvmError):
+    """The command in the guest ended with an exit code other than 0."""
+
+
+class GuestTimeoutError(GuestCommandError, TimeoutError):
+    """The command in the guest ran into the guest's `timeout` (exit code 124)."""
+
+
+class HostTimeoutError(SmolvmError, TimeoutError):
+    """smolvm itself took longer than `host_timeout`; its process group was killed."""
+
+
+class SmolvmWarning(UserWarning):
+    """smolvm will accept what was asked, and do something else."""
+
+
+class EgressNotEnforcedWarning(SmolvmWarning):
+    """An egress list that this version of smolvm does not enforce."""
+
+
+class IgnoredOptionWarning(SmolvmWarning):
+    """An option that this version of smolvm takes for "not given"."""
+
+
+class UnknownVersionWarning(SmolvmWarning):
+    """A version of smolvm that the wrapper was never tried with."""
+
+
+def warn(kind: type[SmolvmWarning], message: str) -> None:
+    """Warn whoever called into this package, however deep in it we are."""
+    import sys
+    import warnings
+
+    depth = 1
+    while sys._getframe(depth).f_globals.get("__name__", "").startswith("smolvm_wrapper."):  # noqa: SLF001
+        depth += 1
+    warnings.warn(message, kind, stacklevel=depth + 1)
