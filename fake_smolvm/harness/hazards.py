@@ -1,0 +1,109 @@
+"""The traps of smolvm that a test walked into, and the machines that it left behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fake_smolvm.harness.settings import FAILING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from fake_smolvm.harness.calls import Calls
+
+LEAK = "leak"
+ORPHAN = "H3"
+
+
+class SmolvmHazardWarning(UserWarning):
+    """The code under test walked into a trap of smolvm that is not fatal by default."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One hazard that happened, or one machine that was left behind."""
+
+    hazard: str
+    """`H4`, or `leak`."""
+    command: str
+    machine: str
+    text: str
+    """Whole and readable."""
+    clock: int | None = None
+    """Nanoseconds of the monotonic clock."""
+
+
+def noted(journal: str) -> list[Finding]:
+    """Give the hazards that commands of the fake noted, each occurrence once."""
+    try:
+        lines = Path(journal).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    events = [json.loads(line) for line in lines]
+    return list(dict.fromkeys(_finding(event) for event in events))
+
+
+def leaks(left: Iterable[tuple[str, str]], calls: Calls) -> list[Finding]:
+    """Give a finding for every machine, by name and state, that is still there."""
+    return [_leak(name, state, calls) for name, state in left]
+
+
+def sorted_out(
+    findings: Iterable[Finding], allowed: Mapping[str, str]
+) -> tuple[list[Finding], list[Finding]]:
+    """Divide findings into those that fail the test and those that only warn."""
+    fatal, minor = [], []
+    for finding in findings:
+        if finding.hazard not in allowed:
+            (fatal if finding.hazard in FAILING else minor).append(finding)
+    return fatal, minor
+
+
+def _finding(event: Mapping[str, Any]) -> Finding:
+    number, machine = event["hazard"], event["machine"]
+    about = _known().get(number, {})
+    whom = f" (machine {machine})" if machine else ""
+    text = "\n".join(
+        (
+            f"{number}: {about.get('title', 'a hazard')}",
+            f"  called:  {event['command']}{whom}",
+            f"  here:    {event['consequence']}",
+            f"  0.8.0:   {about.get('real', '')}",
+            f"  since {about.get('since') or '0.8.0 or before'}, "
+            f"until {about.get('until') or 'now'}",
+            f"  instead: {about.get('instead', '')}",
+        )
+    )
+    return Finding(number, event["command"], machine, text, event.get("clock"))
+
+
+def _leak(name: str, state: str, calls: Calls) -> Finding:
+    made = [
+        call
+        for call in calls
+        if call.command in ("machine create", "machine run", "machine start")
+        and call.machine == name
+    ] or [
+        call
+        for call in calls.filter("machine")
+        if call.command in ("machine create", "machine run") and call.machine is None
+    ]
+    how = "\n".join(f"           {call}" for call in made[:1]) or "           (no call seen)"
+    text = (
+        f"leak: machine {name!r} is still there, {state}; made by\n{how}\n"
+        f"  instead: smolvm machine stop --name {name}; smolvm machine delete -f {name}"
+    )
+    return Finding(LEAK, made[0].command if made else "", name, text)
+
+
+@lru_cache
+def _known() -> dict[str, dict[str, Any]]:
+    text = (files("fake_smolvm.machines") / "hazards.json").read_text(encoding="utf-8")
+    known: dict[str, dict[str, Any]] = json.loads(text)
+    return known

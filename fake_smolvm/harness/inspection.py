@@ -1,0 +1,145 @@
+"""Looks at the machines of a test from outside: not by way of what the code under test calls."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from fake_smolvm.errors import CommandError
+from fake_smolvm.harness.reading import number
+from fake_smolvm.machines import egress, lifecycle
+from fake_smolvm.machines.paths import Paths
+from fake_smolvm.machines.store import Store
+from fake_smolvm.machines.tree import GuestTree
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from fake_smolvm.harness.sandbox import Sandbox
+    from fake_smolvm.machines.record import Record
+
+NAMES_AS_OPTIONS_FROM = (1, 0, 2)
+"""From here on smolvm refuses a machine's name as a positional (history.md, section 2)."""
+
+_TIMEOUT_SECONDS = 120
+
+
+class Said(NamedTuple):
+    """What smolvm answered."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Inspection:
+    """Asks the real binary, or the fake in this process if there is none, for one HOME."""
+
+    def __init__(self, sandbox: Sandbox, binary: str | None, version: str) -> None:
+        self._sandbox = sandbox
+        self._binary = binary
+        self._version = version
+
+    def ask(self, *argv: str) -> Said:
+        """Run `smolvm` on `argv`, unnoticed by the test."""
+        env = {**os.environ, "HOME": str(self._sandbox.home)}
+        if self._binary is not None:
+            done = subprocess.run(
+                [self._binary, *argv],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+            return Said(done.returncode, done.stdout, done.stderr)
+        from fake_smolvm import entry
+        from fake_smolvm.host import Host
+
+        stdout, stderr = io.BytesIO(), io.BytesIO()
+        host = Host(
+            env=env,
+            cwd=str(self._sandbox.folder),
+            stdin=io.BytesIO(),
+            stdout=cast("BinaryIO", stdout),
+            stderr=cast("BinaryIO", stderr),
+            in_process=True,
+        )
+        code = entry.run(argv, host)
+        return Said(code, stdout.getvalue(), stderr.getvalue())
+
+    def states(self) -> dict[str, str]:
+        """Give every machine's state by its name; empty if the store cannot be read."""
+        if self._binary is None:
+            # Not by `ls`: whatever hazard that met would be held against the test.
+            try:
+                records = Store(self.paths).all()
+            except CommandError:
+                return {}
+            return {record.name: lifecycle.state_of(self.paths, record) for record in records}
+        said = self.ask("machine", "ls", "--json")
+        if said.returncode:
+            return {}
+        return {machine["name"]: machine["state"] for machine in json.loads(said.stdout)}
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Give what `machine status --json` says.
+
+        Raises LookupError if there is no such machine.
+        """
+        said = self.ask("machine", "status", "--name", name, "--json")
+        if said.returncode:
+            raise LookupError(said.stderr.decode(errors="replace").strip())
+        status: dict[str, Any] = json.loads(said.stdout)
+        return status
+
+    def read_bytes(self, name: str, path: str) -> bytes:
+        """Give a file of a machine's guest, by an absolute path; a real machine must be running.
+
+        Raises OSError if it cannot be read, LookupError if there is no such machine.
+        """
+        if self._binary is None:
+            tree = GuestTree(self.paths.guest_root(name), self._record(name).mounts)
+            return Path(tree.host_path(path)).read_bytes()
+        with tempfile.TemporaryDirectory(prefix="smolvm-") as folder:
+            copy = Path(folder, "file")
+            said = self.ask("machine", "cp", f"{name}:{path}", str(copy))
+            if said.returncode:
+                raise OSError(said.stderr.decode(errors="replace").strip())
+            return copy.read_bytes()
+
+    def reach(self, name: str, destination: str) -> egress.Reach:
+        """Tell whether a machine of the fake reaches a destination.
+
+        Raises LookupError if there is no such machine.
+        """
+        network = egress.network_of(self.paths.env)
+        return egress.reach(self._record(name), destination, network)
+
+    def _record(self, name: str) -> Record:
+        record = Store(self.paths).get(name)
+        if record is None:
+            raise LookupError(f"there is no machine {name!r}")
+        return record
+
+    @property
+    def paths(self) -> Paths:
+        """Where the fake keeps its state.
+
+        Raises RuntimeError for a real smolvm, into whose machines nobody can look.
+        """
+        if self._binary is not None:
+            raise RuntimeError("a real machine cannot be looked into from outside")
+        return Paths({**os.environ, "HOME": str(self._sandbox.home)})
+
+    def tear_down(self) -> None:
+        """Stop and delete every machine: those of this HOME, so the test's own."""
+        for name in self.states():
+            self.ask("machine", "stop", "--name", name)
+            named = [name] if number(self._version) < NAMES_AS_OPTIONS_FROM else ["--name", name]
+            self.ask("machine", "delete", "-f", *named)

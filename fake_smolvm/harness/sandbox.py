@@ -1,0 +1,83 @@
+"""A place of its own for one test: a HOME, a folder first on PATH, and what is noted there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fake_smolvm.install import write_executable
+from fake_smolvm.machines import egress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import pytest
+
+_VARIABLES_OF_SMOLVM = ("XDG_", "SMOLVM_", "FAKE_SMOLVM_")
+"""What these begin could move a machine out of the test's HOME, or change what it does."""
+_NEEDED_BY_A_REAL_ONE = ("SMOLVM_LIB_DIR", "SMOLVM_AGENT_ROOTFS")
+"""Where a real smolvm that is not installed in the usual places finds its own files."""
+
+
+class Sandbox:
+    """Holds one test's machines, and nothing else's."""
+
+    def __init__(self) -> None:
+        # A short path: the real smolvm makes Unix sockets under HOME, whose paths may be 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="smolvm-"))
+        self.home = self.folder / "home"
+        self.bin = self.folder / "bin"
+        self.home.mkdir()
+        self.bin.mkdir()
+        self.journal = str(self.folder / "calls.journal")
+        self.scenario = self.folder / "scenario.toml"
+        self.network = self.folder / "network.toml"
+        self.network.touch()
+        self.outside_home = os.environ.get("HOME", "")
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch, *, real: bool = False) -> None:
+        """Point the environment of this process at this place."""
+        keep = _NEEDED_BY_A_REAL_ONE if real else ()
+        for name in list(os.environ):
+            if name.startswith(_VARIABLES_OF_SMOLVM) and name not in keep:
+                monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(self.home))
+        monkeypatch.setenv("PATH", str(self.bin), prepend=os.pathsep)
+        if not real:
+            monkeypatch.setenv(egress.VARIABLE, str(self.network))
+
+    def put_on_path(
+        self, module: str, *arguments: object, folder: str = "bin", **named: object
+    ) -> Path:
+        """Make an executable `smolvm` that runs `main` of a module of the harness.
+
+        `main` gets this folder, the HOME of outside, and then `arguments`.
+        """
+        given = [repr(item) for item in (str(self.folder), self.outside_home, *arguments)]
+        given += [f"{name}={item!r}" for name, item in named.items()]
+        executable = self.folder / folder / "smolvm"
+        executable.parent.mkdir(exist_ok=True)
+        code = f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
+        write_executable(executable, code)
+        return executable
+
+    def environment(self, env: Mapping[Any, Any]) -> dict[str, str]:
+        """Give the environment of a child started with this `env=`, with HOME kept inside.
+
+        An `env` that the code under test made before the test began may still hold the HOME of
+        outside; one that it chose itself is left alone.
+        """
+        inside = {os.fsdecode(name): os.fsdecode(value) for name, value in env.items()}
+        if inside.get("HOME", "") in ("", self.outside_home):
+            inside["HOME"] = str(self.home)
+        inside.setdefault(egress.VARIABLE, str(self.network))
+        return inside
+
+    def remove(self) -> None:
+        """Remove the place and all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+

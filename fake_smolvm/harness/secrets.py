@@ -1,0 +1,62 @@
+"""Which parts of a command line are secret: the values that `-e KEY=VALUE` hands over.
+
+Read without a grammar, so that a line no version would parse is masked as well, and without
+imports, as the executable on PATH masks every call it notes. A `-e` that belongs to the guest's
+command, after `--`, is not smolvm's.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MASK = "***"
+_LONG_OPTIONS = ("--env", "--secret-env")
+
+
+def masked_argv(argv: Iterable[str]) -> list[str]:
+    """Give `argv` with every secret value as `***`; the keys stay."""
+    return [
+        word if start is None else word[:start] + MASK for word, start in _values(argv)
+    ]
+
+
+def secret_values(argv: Iterable[str]) -> list[str]:
+    """Give the secret values in `argv`, in order, none of them empty."""
+    return [word[start:] for word, start in _values(argv) if start is not None and word[start:]]
+
+
+def masked_text(text: str, secrets: Iterable[str]) -> str:
+    """Give `text` with every occurrence of a secret as `***`, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _values(argv: Iterable[str]) -> Iterator[tuple[str, int | None]]:
+    """Give each word and where in it a secret value starts, if one does."""
+    awaited = over = False
+    for word in argv:
+        start = None
+        if over or word == "--":
+            over = True
+        elif awaited:
+            start, awaited = _after_equals(word, 0), False
+        elif word in _LONG_OPTIONS:
+            awaited = True
+        elif word.startswith("--"):
+            option, equals, _ = word.partition("=")
+            if equals and option in _LONG_OPTIONS:
+                start = _after_equals(word, len(option) + 1)
+        elif word.startswith("-") and "e" in word:
+            # A cluster (`-ie`): what follows its `e` is the value, or else the next word is.
+            attached = word.index("e") + 1
+            awaited = attached == len(word)
+            start = _after_equals(word, attached + word.startswith("=", attached))
+        yield word, start
+
+
+def _after_equals(word: str, offset: int) -> int | None:
+    position = word.find("=", offset)
+    return position + 1 if position >= 0 else None

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Runs a command in a fresh machine, which is gone afterwards: runner.sh NAME COMMAND...
+set -eu
+name=$1
+shift
+smolvm machine create "$name" >&2
+trap 'smolvm machine stop --name "$name" >&2; smolvm machine delete -f "$name" >&2' EXIT
+smolvm machine start --name "$name" >&2
+smolvm machine exec --name "$name" -- "$@"

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+
+from fake_smolvm.harness.meanings import verdict
+
+SNAPS = """
+import pytest
+
+@pytest.mark.parametrize("fixture", ["smolvm", "fake_smolvm"])
+def test_snap(request, fixture, argv_snapshot, tmp_path):
+    smolvm = request.getfixturevalue(fixture)
+    smolvm.run("machine", "create", "-s", str(tmp_path / "x"), "-e", "TOKEN=hunter22", "box")
+    smolvm.run("machine", "exec", "--name", "box", "--", "echo", "a\\\\nb", " ", "", "x\\ny")
+    assert argv_snapshot == smolvm.calls
+"""
+WRITTEN = """\
+smolvm
+    machine
+    create
+    -s
+    <TESTS>/test_snap_smolvm_0/x
+    -e
+    TOKEN=***
+    box
+  0.8.0: accepted
+  1.4.0: refused: unexpected argument 'box' found
+
+smolvm
+    machine
+    exec
+    --name
+    box
+    --
+    echo
+    a\\nb
+    " "
+    ""
+    "x\\ny"
+  0.8.0: accepted
+  1.4.0: accepted
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0 1.4.0\n")
+    pytester.makepyfile(test_it=SNAPS)
+    return pytester
+
+
+def test_one_readable_file_a_test(project: pytest.Pytester) -> None:
+    project.runpytest("--snapshot-update").assert_outcomes(passed=2)
+    written = project.path / "__snapshots__" / "test_it" / "test_snap[smolvm].argv"
+    assert written.read_text(encoding="utf-8") == WRITTEN
+    project.runpytest().assert_outcomes(passed=2)
+    project.runpytest("-n2").assert_outcomes(passed=2)
+
+
+def test_snapshot_that_is_not_met_or_not_used_fails(project: pytest.Pytester) -> None:
+    project.runpytest("--snapshot-update")
+    project.makepyfile(test_it=SNAPS.replace('"box")', '"bax")'))
+    result = project.runpytest()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*-     box*", "*+     bax*"])
+    project.makepyfile(test_it="def test_other(argv_snapshot): assert argv_snapshot == []")
+    result = project.runpytest("-n2")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*2 snapshots unused*"])
+
+
+def test_new_version_shows_as_a_difference(project: pytest.Pytester) -> None:
+    project.runpytest("--snapshot-update")
+    project.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0\n")
+    result = project.runpytest("-vv")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*-   1.4.0: refused: unexpected argument 'box' found*"])
+
+
+def test_argvs_of_ones_own_are_masked_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        def test_list(argv_snapshot):
+            assert argv_snapshot == [["smolvm", "machine", "run", "-eA=hunter22", "--", "-e", "B=c"]]
+        """
+    )
+    pytester.runpytest("--snapshot-update").assert_outcomes(passed=1)
+    (path,) = pytester.path.glob("__snapshots__/*/*")
+    assert path.read_text(encoding="utf-8").split() == [
+        "smolvm", "machine", "run", "-eA=***", "--", "-e", "B=c"
+    ]  # fmt: skip
+
+
+def test_unknown_version(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0 7.7.7\n")
+    result = project.runpytest()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*smolvm_cli_versions: 7.7.7 not known, only 0.8.0*"])
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "said"),
+    [
+        ("machine create box", "0.8.0", ["accepted"]),
+        ("machine create box", "1.4.0", ["refused: unexpected argument 'box' found"]),
+        ("machine --help", "0.8.0", ["accepted"]),
+        ("machine create --from p --net --allow-cidr 10.0.0.0/8", "0.8.0", ["the network is open"]),
+        ("machine create --from p --allow-cidr 10.0.0.0/8", "1.4.0", ["no network at all"]),
+        ("machine create --allow-cidr 10.0.0.0/8", "0.8.0", ["not enforced"]),
+        ("machine create --allow-cidr 10.0.0.0/8", "1.4.0", ["accepted"]),
+        ("machine create --from p -w /x --cpus 4", "0.8.0", ["-w and --gpu", "--cpus 4 reads as"]),
+        ("machine create --from p --cpus 3", "0.8.0", ["accepted"]),
+        ("machine create -e A --mem 8192 --from p", "0.8.0", ["--mem 8192 reads as", "(H8)"]),
+        ("machine exec box -- true", "0.8.0", ["(H6)"]),
+        ("machine exec -- true", "0.8.0", ["accepted"]),
+        ("machine exec --name b -e =x -- sh -- y", "0.8.0", ["(H8)"]),
+        ("machine cp a:b c:d", "0.8.0", ["(H10)"]),
+    ],
+)
+def test_verdicts(line: str, version: str, said: list[str]) -> None:
+    verdicts = verdict(line.split(), version)
+    assert len(verdicts) == len(said)
+    for text, part in zip(verdicts, said, strict=True):
+        assert text.endswith(part) or (part in text and "another meaning" in text)
