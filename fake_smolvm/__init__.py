@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
     from fake_smolvm.compatibility import Verdict, check
 
-__all__ = ["Verdict", "check"]
+__all__ = ["DEFAULT_VERSION", "Verdict", "check"]
+
+DEFAULT_VERSION = "0.8.0"
+"""The smolvm that the fake is unless told otherwise."""
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ import _signal  # type: ignore[import-not-found] # `signal` costs more than all 
 import os
 import sys
 
-from fake_smolvm import grammars
+from fake_smolvm import DEFAULT_VERSION, grammars
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.parser import ParseExit, parse
 from fake_smolvm.errors import CommandError
@@ -24,7 +24,6 @@ else:
 
 VERSION_VARIABLE = "FAKE_SMOLVM_VERSION"
 SCENARIO_VARIABLE = "FAKE_SMOLVM_SCENARIO"
-DEFAULT_VERSION = "0.8.0"
 
 
 VALUE_PARSERS: Mapping[str, Callable[[str], object]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from fake_smolvm import entry, fastjson
+from fake_smolvm import DEFAULT_VERSION, entry, fastjson
 from fake_smolvm.clap.grammar import Grammar
 from fake_smolvm.clap.parser import ParseExit, parse
 from fake_smolvm.commands import pack_run, packed_machine
@@ -80,7 +80,7 @@ def _find(program: str, host: Host) -> Packed | None:
 def _grammar(version: str, name: str) -> Grammar:
     path = os.path.join(_GRAMMARS, f"{version}.json")
     if not os.path.exists(path):
-        path = os.path.join(_GRAMMARS, f"{entry.DEFAULT_VERSION}.json")
+        path = os.path.join(_GRAMMARS, f"{DEFAULT_VERSION}.json")
     with open(path, encoding="utf-8") as file:
         grammar = Grammar(fastjson.loads(file.read()), {})
     # The program is called what its file is called, which may be what a command is called.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# A module's room is the longest name that fits; it may import itself, the standard library and these.
+# A module's room is the longest name that fits. It may import itself, the standard library, these.
 MAY_IMPORT = {
     "smolvm_wrapper": set(),
     "fake_smolvm": {"fake_smolvm"},

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
 
+_PROGRESS_SECONDS = 0.25
 _NO_SIDE = (
     "config operation failed: cp: one of SRC or DST must use machine:path syntax "
     "(e.g., myvm:/workspace/file)"
@@ -82,7 +83,7 @@ class Progress:
     def update(self, size: int) -> None:
         """Tell how many bytes have gone so far."""
         now = time.monotonic()
-        if now - self._printed >= 0.25:
+        if now - self._printed >= _PROGRESS_SECONDS:
             self._printed = now
             self._host.err(f"\r{self._line(size)}")
 
@@ -97,9 +98,7 @@ class Progress:
         if not self._total:
             return f"{self._label}: {readable(size)} ({rate})"
         percent = min(size * 100 / self._total, 100.0)
-        return (
-            f"{self._label}: {readable(size)} / {readable(self._total)} ({percent:.1f}%, {rate})"
-        )
+        return f"{self._label}: {readable(size)} / {readable(self._total)} ({percent:.1f}%, {rate})"
 
 
 def _size(path: str) -> int:

@@ -7,20 +7,15 @@ import sys
 
 from fake_smolvm.commands.shared import DEFAULT_MACHINE, connect, open_state
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.guest import (
-    KILLED,
-    ConnectionLostError,
-    SpawnError,
-    defaults,
-    of,
-    wants_stdin,
-)
+from fake_smolvm.machines.guest import SpawnError, defaults, of
+from fake_smolvm.machines.guest_run import KILLED, ConnectionLostError, wants_stdin
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.paths import os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Self
 
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
@@ -35,30 +30,49 @@ _NANOSECONDS = 10**9
 
 def run(matches: Matches, host: Host) -> int:
     """Run a command, with its output at the end, as it comes, or on a terminal."""
-    code = execute(
-        host,
-        matches["name"],
-        matches["command"],
-        env=matches["env"],
-        workdir=matches["workdir"],
-        timeout=matches["timeout"],
-        interactive=matches["interactive"],
-        terminal=matches["tty"],
-        stream=matches["stream"],
-    )
-    leave(host, code)
-    return code
+    with Leaving(host) as leaving:
+        leaving.code = execute(
+            host,
+            matches["name"],
+            matches["command"],
+            env=matches["env"],
+            workdir=matches["workdir"],
+            timeout=matches["timeout"],
+            interactive=matches["interactive"],
+            terminal=matches["tty"],
+            stream=matches["stream"],
+        )
+    return leaving.code
 
 
-def leave(host: Host, code: int) -> None:
-    """End this process, if it is ours, without waiting for what still runs in a guest's shell."""
-    if not host.in_process and "bashkit._bashkit" in sys.modules:
-        for stream in (host.stdout, host.stderr):
+class Leaving:
+    """Around a command that may use a guest's shell: ends this process, if it is ours, at once.
+
+    Python would wait for what still runs in that shell, and take 3 ms to clean up after it.
+    """
+
+    __slots__ = ("_host", "code")
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.code = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._host.in_process and "bashkit._bashkit" in sys.modules:
+            import atexit
+
+            atexit.register(self._end)
+
+    def _end(self) -> None:
+        for stream in (self._host.stdout, self._host.stderr):
             try:
                 stream.flush()
             except OSError:
                 pass
-        os._exit(code)
+        os._exit(self.code)
 
 
 def execute(
@@ -123,8 +137,8 @@ def execute(
 class Session:
     """One command in a guest, and the words of 0.8.0 for what becomes of it.
 
-    `mode` is "" for output at the end, "stream" for output as it comes, "interactive" with stdin. In a
-    machine of an image a `container` runs the command, and says itself that it cannot.
+    `mode` is "" for output at the end, "stream" for output as it comes, "interactive" with stdin.
+    In a machine of an image a `container` runs the command, and says itself that it cannot.
     """
 
     __slots__ = ("container", "guest", "host", "mode", "process", "timed_out", "truncated")
@@ -238,7 +252,7 @@ def _note_positional(paths: Paths, store: Store, argv: Sequence[str]) -> None:
             "H6",
             command="machine exec",
             machine=DEFAULT_MACHINE,
-            consequence=f"{argv[0]!r} is run as a command in '{DEFAULT_MACHINE}', not used as a name",
+            consequence=f"{argv[0]!r} is run as a command in '{DEFAULT_MACHINE}', and no name",
         )
 
 
@@ -272,7 +286,7 @@ def _note_result(paths: Paths, label: str, code: int, how: Session) -> None:
             "H12",
             command="machine exec",
             machine=label,
-            consequence="255: the command's own exit code, or a signal ended it; nothing tells which",
+            consequence="255: the command's own exit code, or that of a signal: nothing tells",
         )
     elif code in (1, 2) and how.mode != "interactive":
         note(

@@ -6,7 +6,7 @@ import os
 import time
 
 from fake_smolvm.commands.machine_create import set_network
-from fake_smolvm.commands.machine_exec import Session, leave
+from fake_smolvm.commands.machine_exec import Leaving, Session
 from fake_smolvm.commands.shared import DEFAULT_MACHINE, open_state, pull
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import guest, lifecycle, names, resources
@@ -35,9 +35,9 @@ def run(matches: Matches, host: Host) -> int:
     if asked.detached:
         _run_detached(asked)
         return 0
-    code = _run_once(asked)
-    leave(host, code)
-    return code
+    with Leaving(host) as leaving:
+        leaving.code = _run_once(asked)
+    return leaving.code
 
 
 class _Asked:
@@ -178,9 +178,7 @@ def _looks_like_image(word: str) -> bool:
 def _begin(asked: _Asked) -> lifecycle.Boot:
     try:
         resources.check(asked.record, asked.host.err)
-        return lifecycle.begin_boot(
-            asked.paths, asked.record.name, virtual=asked.host.in_process
-        )
+        return lifecycle.begin_boot(asked.paths, asked.record.name, virtual=asked.host.in_process)
     except CommandError as error:
         raise CommandError(f"agent operation failed: start machine: {error.message}") from None
 
@@ -239,9 +237,7 @@ def _execute(asked: _Asked, process: Process, command: list[str]) -> int:
     container = record.image is not None
     session = Session(asked.host, inside, process, mode=mode, container=container)
     try:
-        code = session.run(
-            command, env, workdir, timeout=asked.timeout, terminal=asked.terminal
-        )
+        code = session.run(command, env, workdir, timeout=asked.timeout, terminal=asked.terminal)
     except CommandError as error:
         first = command[0]
         if (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.machine_exec import execute, leave
+from fake_smolvm.commands.machine_exec import Leaving, execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 def run(matches: Matches, host: Host) -> int:
     """Run `/bin/sh`; a machine that is stopped stays so, whatever the help says."""
-    code = execute(host, matches["name"], ["/bin/sh"], interactive=True, terminal=True)
-    leave(host, code)
-    return code
+    with Leaving(host) as leaving:
+        leaving.code = execute(host, matches["name"], ["/bin/sh"], interactive=True, terminal=True)
+    return leaving.code

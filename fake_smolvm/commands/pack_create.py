@@ -151,12 +151,7 @@ def _pack_machine(matches: Matches, host: Host) -> None:
         )
     host.out(f"Packing VM '{name}' snapshot...\n")
     _collect_base(host, matches)
-    root = paths.guest_root(name)
-    files = artifacts.pack(
-        [(entry, os.path.join(root, entry)) for entry in sorted(os.listdir(root))]
-        if os.path.isdir(root)
-        else []
-    )
+    files = _packed_root(paths.guest_root(name))
     assets: dict[str, bytes] = {}
     if record.image is not None:
         assets = _export_container(host, record, files)
@@ -178,6 +173,14 @@ def _pack_machine(matches: Matches, host: Host) -> None:
     wanted.apply_to(fields)
     disk = files if record.image is None else b""
     _finish(matches, host, fields, assets, compressed=len(zlib.compress(files, 1)), disk=disk)
+
+
+def _packed_root(root: str) -> bytes:
+    names = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    try:
+        return artifacts.pack([(name, os.path.join(root, name)) for name in names])
+    except OSError as error:
+        raise _failed("collect overlay", f"I/O error: {os_error_text(error)}") from None
 
 
 def _export_container(host: Host, record: Record, files: bytes) -> dict[str, bytes]:

@@ -6,11 +6,10 @@ import os
 import time
 
 from fake_smolvm.clap.parser import Matches
-from fake_smolvm.commands.machine_exec import Session
+from fake_smolvm.commands.machine_exec import Leaving, Session
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
-from fake_smolvm.machines import artifacts, lifecycle, resources
-from fake_smolvm.machines.guest import Guest
+from fake_smolvm.machines import artifacts, guest, lifecycle, resources
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import Store
@@ -155,14 +154,18 @@ def execute(packed: Packed, record: Record, process: Process, matches: Matches) 
         env[name] = value
     terminal: bool = matches["tty"]
     mode = "interactive" if matches["interactive"] or terminal else ""
-    guest = Guest(packed.paths, record, process=process, scenario=packed.host.scenario)
-    return Session(packed.host, guest, process, mode=mode).run(
-        argv,
-        env.items(),
-        manifest.workdir if matches["workdir"] is None else matches["workdir"],
-        timeout=matches["timeout"],
-        terminal=terminal,
-    )
+    host, container = packed.host, record.image is not None
+    inside = guest.of(host, packed.paths, record, process)
+    session = Session(host, inside, process, mode=mode, container=container)
+    with Leaving(host) as leaving:
+        leaving.code = session.run(
+            argv,
+            env.items(),
+            manifest.workdir if matches["workdir"] is None else matches["workdir"],
+            timeout=matches["timeout"],
+            terminal=terminal,
+        )
+    return leaving.code
 
 
 def start(packed: Packed, matches: Matches) -> None:

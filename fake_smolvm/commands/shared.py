@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.guest import GuestResult
+    from fake_smolvm.machines.guest_run import GuestResult
     from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.record import Record

@@ -127,11 +127,10 @@ def from_events(events: Iterable[Event], version: str) -> Calls:
     starts: dict[str, Event] = {}
     ends: dict[str, Event] = {}
     for event in events:
-        (starts if event[0] == "start" else ends)[event[1]] = event
+        if event[0] in ("start", "end"):
+            (starts if event[0] == "start" else ends)[event[1]] = event
     in_order = sorted(starts.values(), key=_time)
-    return Calls(
-        _call(start, ends.get(start[1]), in_order[0], version) for start in in_order
-    )
+    return Calls(_call(start, ends.get(start[1]), in_order[0], version) for start in in_order)
 
 
 def _time(event: Event) -> Any:

@@ -1,4 +1,4 @@
-"""Cassettes: what a real smolvm said to a test, kept to be played again.
+r"""Cassettes: what a real smolvm said to a test, kept to be played again.
 
 A TOML file a test. Its head says which binary was recorded; then one `[[call]]` a call, in the
 order in which they started, with what it wrote to stdout and stderr in the order in which it came::
@@ -12,7 +12,7 @@ order in which they started, with what it wrote to stdout and stderr in the orde
 
     [[call.output]]
     at = 0.012
-    stdout = "Created machine: box\\n"
+    stdout = "Created machine: box\n"
 
     [[call.file]]               # what it left behind in the file system
     path = "out.txt"
@@ -27,17 +27,19 @@ from __future__ import annotations
 import tomllib
 from ast import literal_eval
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fake_smolvm.harness import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import Any
 
 FORMAT = 1
-_HEAD = "# What smolvm said to this test. Made by pytest --smolvm-record=rewrite; not to be edited.\n"
+_HEAD = (
+    "# What smolvm said to this test. Made by pytest --smolvm-record=rewrite; not to be edited.\n"
+)
 
 
 class CassetteError(Exception):
@@ -170,9 +172,7 @@ def _written(call: RecordedCall) -> str:
         items.update(_text("stdin", call.stdin))
     text = "\n" + toml.table("call", items)
     for part in call.output:
-        text += "\n" + toml.table(
-            "call.output", {"at": part.at, **_text(part.stream, part.text)}
-        )
+        text += "\n" + toml.table("call.output", {"at": part.at, **_text(part.stream, part.text)})
     for file in call.files:
         kept: dict[str, Any] = _text("path", file.path)
         if file.content is not None:

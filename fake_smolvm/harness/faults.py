@@ -69,13 +69,16 @@ class Faults:
                 variable: value.replace("{folder}", str(Path(path).parent))
                 for variable, value in fault.pop("env", {}).items()
             }
-            about = {
-                "machine": fault.pop("machine", machine),
-                "skip": fault.pop("skip", skip),
-                "times": fault.pop("times", times) if times is None else times,
-            }
-            fault.pop("times", None)
-            self.add(fault.pop("command"), **about, **fault, **({"env": env} if env else {}))
+            if env:
+                fault["env"] = env
+            often = fault.pop("times", None)
+            self.add(
+                fault.pop("command"),
+                fault.pop("machine", machine),
+                fault.pop("skip", skip),
+                often if times is None else times,
+                **fault,
+            )
 
     def add_guest_command(
         self,

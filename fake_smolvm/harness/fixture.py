@@ -100,9 +100,7 @@ class SmolvmFixture:
         Only for `machine`, if that is given; after the first `skip` calls; and only `times` times.
         `{machine}` in `stdout` and `stderr` stands for the machine's name.
         """
-        self._broken.add(
-            command, machine, skip, times, exit=rc, stdout=stdout, stderr=stderr
-        )
+        self._broken.add(command, machine, skip, times, exit=rc, stdout=stdout, stderr=stderr)
 
     def delay(
         self,
@@ -180,6 +178,10 @@ class SmolvmFixture:
         self._world.answers.append({"url": url, "status": status, "body": body})
         self._world.write()
 
+    def crashes(self) -> list[str]:
+        """Give the tracebacks of errors in the fake itself."""
+        return [event[3] for event in self._events() if event[0] == "crash"]
+
     def close(self) -> None:
         """Let go of what faults hold."""
         if self._faults is not None:
@@ -220,7 +222,6 @@ class InProcessFixture(SmolvmFixture):
     def __init__(self, sandbox: Sandbox, version: str, inspection: Inspection) -> None:
         super().__init__(sandbox, "fake", version, inspection)
         self.alive: dict[int, Any] = {}
-        self.crashes: list[str] = []
         self._noted: list[journal.Event] = []
         self.note = self._noted.append
 

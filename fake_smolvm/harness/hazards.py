@@ -54,11 +54,27 @@ def leaks(left: Iterable[tuple[str, str]], calls: Calls) -> list[Finding]:
     return [_leak(name, state, calls) for name, state in left]
 
 
+def orphaned(processes: Iterable[int]) -> list[Finding]:
+    """Give a finding for every process of a machine that a real smolvm no longer knows."""
+    return [
+        _finding(
+            {
+                "hazard": ORPHAN,
+                "command": "machine delete",
+                "machine": "",
+                "consequence": f"process {process} of a machine is left behind, running",
+            }
+        )
+        for process in processes
+    ]
+
+
 def sorted_out(
     findings: Iterable[Finding], allowed: Mapping[str, str]
 ) -> tuple[list[Finding], list[Finding]]:
     """Divide findings into those that fail the test and those that only warn."""
-    fatal, minor = [], []
+    fatal: list[Finding] = []
+    minor: list[Finding] = []
     for finding in findings:
         if finding.hazard not in allowed:
             (fatal if finding.hazard in FAILING else minor).append(finding)
@@ -69,16 +85,14 @@ def _finding(event: Mapping[str, Any]) -> Finding:
     number, machine = event["hazard"], event["machine"]
     about = _known().get(number, {})
     whom = f" (machine {machine})" if machine else ""
-    text = "\n".join(
-        (
-            f"{number}: {about.get('title', 'a hazard')}",
-            f"  called:  {event['command']}{whom}",
-            f"  here:    {event['consequence']}",
-            f"  0.8.0:   {about.get('real', '')}",
-            f"  since {about.get('since') or '0.8.0 or before'}, "
-            f"until {about.get('until') or 'now'}",
-            f"  instead: {about.get('instead', '')}",
-        )
+    since, until = about.get("since") or "0.8.0 or before", about.get("until") or "now"
+    text = (
+        f"{number}: {about.get('title', 'a hazard')}\n"
+        f"  called:  {event['command']}{whom}\n"
+        f"  here:    {event['consequence']}\n"
+        f"  0.8.0:   {about.get('real', '')}\n"
+        f"  since {since}, until {until}\n"
+        f"  instead: {about.get('instead', '')}"
     )
     return Finding(number, event["command"], machine, text, event.get("clock"))
 

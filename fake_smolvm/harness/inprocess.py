@@ -12,6 +12,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
+import inspect
 import io
 import os
 import signal
@@ -22,9 +23,9 @@ import traceback
 from asyncio import unix_events
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, cast
 
-from pytest_subprocess.process_dispatcher import ProcessDispatcher
+from pytest_subprocess.process_dispatcher import FakePopenWrapper, ProcessDispatcher
 from pytest_subprocess.utils import Command
 
 from fake_smolvm.harness import journal
@@ -41,10 +42,8 @@ PROGRAM = "smolvm"
 _NO_SUCH_PIDS = count(1 << 23)
 """Above every number that Linux (4,194,304) or macOS (99,999) gives to a process."""
 
-_HARMLESS_SIGNALS = frozenset(
-    (0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGURG)
-    + (signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
-)
+_HARMLESS_SIGNALS = {0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP}
+_HARMLESS_SIGNALS |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH}
 """Those that do not end a process; a thread cannot be frozen by one either."""
 
 _MOMENT_SECONDS = 0.005
@@ -72,7 +71,7 @@ class ThreadPopen(RealPopen):
     _is_thread = False
     _outcome: int | None = None
 
-    def _execute_child(
+    def _execute_child(  # noqa: PLR0917  as subprocess has it
         self,
         args: Any,
         executable: Any,
@@ -123,7 +122,7 @@ class ThreadPopen(RealPopen):
         self._call = start[1]
         self.runner.note(start)
         self.runner.alive[self.pid] = self
-        self._thread = _thread.start_new_thread(self._live, (argv, stdin, env, folder))
+        self._thread = _Worker.do(lambda: self._live(argv, stdin, env, folder))
 
     def _live(self, *parts: Any) -> None:
         arrived = False
@@ -163,7 +162,7 @@ class ThreadPopen(RealPopen):
             raise
         except BaseException:  # noqa: BLE001  a process of its own would end like this as well
             crash = traceback.format_exc()
-            self.runner.crashes.append(crash)
+            self.runner.note(journal.crashed(self._call, argv, crash))
             with contextlib.suppress(OSError):
                 self._stderr.write(crash.encode())
         if self._is_first_to_end():
@@ -210,7 +209,7 @@ class ThreadPopen(RealPopen):
             code: int | None = super()._internal_poll(*args, **kwargs)  # type: ignore[misc]
             return code
         if self.returncode is None:
-            self.returncode = self._outcome  # type: ignore[assignment]  # None: not over yet
+            self.returncode = self._outcome
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int:
@@ -245,6 +244,40 @@ class ThreadPopen(RealPopen):
                 self._exit_callbacks.append(callback)
                 return
         callback(self._outcome)
+
+
+class _Worker:
+    """A thread that does one thing after the other: a new one for each child would take longer."""
+
+    _idle: ClassVar[list[_Worker]] = []
+
+    def __init__(self) -> None:
+        self._work: Callable[[], object] = int
+        self._has_work = _thread.allocate_lock()
+        self._has_work.acquire()
+        self._number = _thread.start_new_thread(self._live, ())
+
+    @classmethod
+    def do(cls, work: Callable[[], object]) -> int:
+        """Have a thread do `work`; give that thread's number."""
+        try:
+            worker = cls._idle.pop()
+        except IndexError:
+            worker = cls()
+        worker._work = work
+        worker._has_work.release()
+        return worker._number
+
+    def _live(self) -> None:
+        while True:
+            self._has_work.acquire()
+            self._work()
+            self._work = int
+            self._idle.append(self)
+
+
+# A fork takes no threads along.
+os.register_at_fork(after_in_child=_Worker._idle.clear)  # noqa: SLF001
 
 
 class _Output(io.RawIOBase):
@@ -295,8 +328,6 @@ class Runner(Protocol):
     """What the threads of one test have in common."""
 
     alive: dict[int, ThreadPopen]
-    crashes: list[str]
-    """Tracebacks of errors in the fake itself."""
 
     def environment(self, env: Mapping[Any, Any] | None) -> Mapping[str, str]:
         """Give the environment of a child that is started with this `env=`."""
@@ -325,7 +356,7 @@ class _SmolvmCommand(Command):
     __hash__ = Command.__hash__
 
 
-class _Always(deque[bool]):
+class _Always(deque[dict[Any, Any] | bool]):
     """Never used up: `True` means "the real thing" to pytest-subprocess."""
 
     def popleft(self) -> bool:
@@ -342,10 +373,20 @@ def install(runner: Runner, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch) ->
     """Have `smolvm` run by `runner` until `monkeypatch` undoes it; other programs really start."""
     popen = type("ThreadPopen", (ThreadPopen,), {"runner": runner})
     fp.allow_unregistered(True)
-    fp.definitions[_SmolvmCommand(fp.definitions)] = _Always([True])
+    fp.definitions[_SmolvmCommand(fp.definitions)] = _Always((True,))
     monkeypatch.setattr(ProcessDispatcher, "built_in_popen", popen)
+    monkeypatch.setattr(FakePopenWrapper, "__new__", _popen)
     _install_in_asyncio(popen, monkeypatch)
     _install_signals(runner, monkeypatch)
+
+
+def _popen(_: object, *positional: Any, **named: Any) -> Any:
+    """Call pytest-subprocess, which takes one positional argument, with all that Popen takes."""
+    named.update(zip(_POPEN_PARAMETERS, positional, strict=False))
+    return ProcessDispatcher.dispatch(named.pop("args"), **named)
+
+
+_POPEN_PARAMETERS = list(inspect.signature(RealPopen.__init__).parameters)[1:]
 
 
 def _install_in_asyncio(popen: type[ThreadPopen], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,12 +394,9 @@ def _install_in_asyncio(popen: type[ThreadPopen], monkeypatch: pytest.MonkeyPatc
     make_transport = asyncio.SelectorEventLoop._make_subprocess_transport  # type: ignore[attr-defined]  # noqa: SLF001
 
     class Transport(unix_events._UnixSubprocessTransport):  # type: ignore[name-defined,misc]  # noqa: SLF001
-        def _start(self, args: Any, shell: bool, stdin: Any, stdout: Any, stderr: Any,
-                   bufsize: int, **kwargs: Any) -> None:  # fmt: skip
-            self._proc = popen(
-                args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr,
-                bufsize=bufsize, **kwargs,
-            )  # fmt: skip
+        def _start(self, args: Any, shell: bool, *rest: Any, **kwargs: Any) -> None:
+            streams = dict(zip(("stdin", "stdout", "stderr", "bufsize"), rest, strict=False))
+            self._proc = popen(args, shell=shell, **streams, **kwargs)
 
     async def make(loop: Any, protocol: Any, args: Any, shell: bool, *streams: Any,
                    **kwargs: Any) -> Any:  # fmt: skip

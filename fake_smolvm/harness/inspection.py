@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 NAMES_AS_OPTIONS_FROM = (1, 0, 2)
 """From here on smolvm refuses a machine's name as a positional (history.md, section 2)."""
 
+BOOT_COMMAND = "_boot-vm"
+"""The hidden command that smolvm starts a machine's process by."""
 _TIMEOUT_SECONDS = 120
 
 
@@ -137,9 +141,29 @@ class Inspection:
             raise RuntimeError("a real machine cannot be looked into from outside")
         return Paths({**os.environ, "HOME": str(self._sandbox.home)})
 
+    def orphans(self) -> list[int]:
+        """Give the machines' processes that no machine owns up to; the fake's end by themselves."""
+        if self._binary is None:
+            return []
+        said = self.ask("machine", "ls", "--json")
+        known = {machine.get("pid") for machine in json.loads(said.stdout or b"[]")}
+        return [pid for pid in self._processes() if pid not in known]
+
+    def _processes(self) -> list[int]:
+        """Give the processes that boot a machine of this HOME: they name its data directory."""
+        listed = subprocess.run(
+            ["ps", "-Awwo", "pid=,args="], capture_output=True, text=True, check=False
+        ).stdout
+        lines = [line.split(maxsplit=1) for line in listed.splitlines()]
+        home = f"{self._sandbox.home}/"
+        return [int(line[0]) for line in lines if BOOT_COMMAND in line[-1] and home in line[-1]]
+
     def tear_down(self) -> None:
         """Stop and delete every machine: those of this HOME, so the test's own."""
         for name in self.states():
             self.ask("machine", "stop", "--name", name)
             named = [name] if number(self._version) < NAMES_AS_OPTIONS_FROM else ["--name", name]
             self.ask("machine", "delete", "-f", *named)
+        for pid in self.orphans():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ that are no UTF-8, as surrogates) exactly:
 
     ("start", call, nanoseconds, pid, [argv…], cwd)
     ("end", call, nanoseconds, exit code, head of stderr)
+    ("crash", call, nanoseconds, traceback of an error in the fake itself)
 
 `call` tells calls apart. Times are of the monotonic clock, which all processes share. Secrets are
 masked before anything is written.
@@ -16,14 +17,14 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm.harness.secrets import masked_argv, masked_text, secret_values
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, TypeAlias
 
     Event: TypeAlias = tuple[Any, ...]
-
-from fake_smolvm.harness.secrets import masked_argv, masked_text, secret_values
 
 HEAD_OF_STDERR = 400
 """Characters of a call's stderr that the journal keeps."""
@@ -40,6 +41,11 @@ def ended(call: str, exit_code: int, argv: Sequence[str], stderr: bytes) -> Even
     head = stderr.decode("utf-8", "replace")
     head = masked_text(head, secret_values(argv))[:HEAD_OF_STDERR]
     return ("end", call, time.monotonic_ns(), exit_code, head)
+
+
+def crashed(call: str, argv: Sequence[str], traceback: str) -> Event:
+    """Give the event of a call that met an error in the fake."""
+    return ("crash", call, time.monotonic_ns(), masked_text(traceback, secret_values(argv)))
 
 
 def append(path: str, event: Event) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fake_smolvm import DEFAULT_VERSION
 from fake_smolvm.harness import hazards, plugin, recorder, replayer
 from fake_smolvm.harness.cassette import Cassette, CassetteError, map_text
 from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
@@ -22,7 +23,7 @@ from fake_smolvm.harness.sandbox import Sandbox
 from fake_smolvm.harness.settings import allowed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_subprocess import FakeProcess
 
@@ -41,8 +42,9 @@ def on_path(
     sandbox = Sandbox()
     try:
         sandbox.enter(monkeypatch, real=settings.mode == "real")
+        places = _places(request, sandbox) if settings.record or settings.mode == "replay" else {}
         if settings.mode == "replay":
-            cassette = _insert(request, sandbox)
+            cassette = _insert(request, sandbox, places)
             fixture = SmolvmFixture(sandbox, "replay", cassette.version, None)
             with _life(request, fixture, settings, lambda: _not_played(sandbox, cassette)):
                 yield fixture
@@ -53,7 +55,7 @@ def on_path(
         with _life(request, fixture, settings, inspection=inspection):
             yield fixture
         if settings.record and not request.node.stash.get(plugin.FAILED, False):
-            _record(request, sandbox, settings)
+            _record(request, sandbox, settings, places)
     finally:
         sandbox.remove()
 
@@ -66,7 +68,6 @@ def in_process(
     settings: Settings,
 ) -> Iterator[InProcessFixture]:
     """Give the fixture `fake_smolvm`."""
-    from fake_smolvm.entry import DEFAULT_VERSION
     from fake_smolvm.harness import inprocess
 
     sandbox = Sandbox()
@@ -78,7 +79,7 @@ def in_process(
         fixture = InProcessFixture(sandbox, DEFAULT_VERSION, inspection)
         with monkeypatch.context() as patches:
             inprocess.install(fixture, fp, patches)
-            with _life(request, fixture, settings, lambda: _crashes(fixture), inspection):
+            with _life(request, fixture, settings, inspection=inspection):
                 yield fixture
     finally:
         sandbox.remove()
@@ -106,11 +107,13 @@ def _life(
     if inspection is not None:
         if fixture.mode == "fake":
             findings += hazards.noted(inspection.paths.hazards)
+        findings += hazards.orphaned(inspection.orphans())
         findings += hazards.leaks(inspection.states().items(), calls)
         inspection.tear_down()
     node.stash[plugin.STORY] = _story(node.nodeid, fixture, findings, inspection)
     fatal, minor = hazards.sorted_out(findings, allowed)
-    told = complaints() + [finding.text for finding in fatal]
+    told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
+    told += complaints() + [finding.text for finding in fatal]
     # A test that failed half-way cannot have cleaned up; its own failure is what matters.
     if told and not node.stash.get(plugin.FAILED, False):
         if fatal:
@@ -132,9 +135,7 @@ def cassette_path(node: pytest.Item) -> Path:
 def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
     (sandbox.folder / recorder.RECORDING_FOLDER).mkdir()
     if settings.binary is not None:
-        sandbox.put_on_path(
-            "recorder", settings.binary, settings.version, record=settings.record
-        )
+        sandbox.put_on_path("recorder", settings.binary, settings.version, record=settings.record)
     elif settings.record:
         fake = sandbox.put_on_path("shim", folder="fake")
         sandbox.put_on_path("recorder", str(fake), settings.version, record=True)
@@ -142,7 +143,9 @@ def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
         sandbox.put_on_path("shim")
 
 
-def _insert(request: pytest.FixtureRequest, sandbox: Sandbox) -> Cassette:
+def _insert(
+    request: pytest.FixtureRequest, sandbox: Sandbox, places: Mapping[str, str]
+) -> Cassette:
     path = cassette_path(request.node)
     wrong = ""
     try:
@@ -152,7 +155,7 @@ def _insert(request: pytest.FixtureRequest, sandbox: Sandbox) -> Cassette:
     if wrong:
         pytest.fail(wrong, pytrace=False)
     (sandbox.folder / replayer.PLAYED_FOLDER).mkdir()
-    known = {name: place for place, name in _places(request, sandbox).items()}
+    known = {name: place for place, name in places.items()}
     (sandbox.folder / replayer.BINDINGS).write_text(repr(known), encoding="utf-8")
     sandbox.put_on_path("replayer", str(path))
     return cassette
@@ -170,19 +173,20 @@ def _not_played(sandbox: Sandbox, cassette: Cassette) -> list[str]:
     return complaints
 
 
-def _crashes(fixture: InProcessFixture) -> list[str]:
-    return [f"the fake itself failed:\n{crash}" for crash in fixture.crashes]
-
-
-def _record(request: pytest.FixtureRequest, sandbox: Sandbox, settings: Settings) -> None:
+def _record(
+    request: pytest.FixtureRequest,
+    sandbox: Sandbox,
+    settings: Settings,
+    places: Mapping[str, str],
+) -> None:
     raw = recorder.compiled(sandbox.folder)
-    names = Names(_places(request, sandbox), tempfile.gettempdir())
+    names = Names(places, tempfile.gettempdir())
     for call in raw:
         names.learn_argv(call.argv)
         for part in call.output:
             names.learn_output(part.text)
     binary = Path(settings.binary) if settings.binary else sandbox.folder / "fake" / "smolvm"
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     Cassette(
         test=request.node.nodeid,
         source="real" if settings.binary else "fake",
@@ -204,7 +208,7 @@ def _story(
     fixture: SmolvmFixture,
     findings: list[Finding],
     inspection: Inspection | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Give what the HTML report tells of a test: plain data, as pytest-xdist carries it."""
     events = [event for event in fixture._events() if event[0] == "start"]  # noqa: SLF001
     first = min((event[2] for event in events), default=0)
@@ -246,4 +250,3 @@ def _story(
             for fault in faults
         ],
     }
-

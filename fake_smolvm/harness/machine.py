@@ -55,7 +55,7 @@ class Machine:
         return self.read_bytes(path).decode()
 
     def reach(self, destination: str) -> Reach:
-        """Tell whether the machine, as 0.8.0 really runs it, reaches a host or IP address (fake only).
+        """Tell whether the machine, as 0.8.0 runs it, reaches a host or IP address (fake only).
 
         True or false, with the reason in `.verdict`. What is outside, the test says:
         `smolvm.outside_host`. Raises LookupError if there is no such machine.

@@ -13,26 +13,25 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm import entry, grammars
-from fake_smolvm.clap.parser import Matches, ParseExit, parse
-from fake_smolvm.harness.reading import number
+from fake_smolvm.compatibility import check
+from fake_smolvm.harness.reading import number, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fake_smolvm.clap.parser import Matches
+
 
 def verdict(argv: Sequence[str], version: str) -> list[str]:
     """Say, in one or more lines, what a version makes of an argv (without the program's name)."""
-    try:
-        matches = parse(grammars.load(version), argv, entry.VALUE_PARSERS)
-    except ParseExit as end:
-        if end.code == 0:
-            return ["accepted"]
-        return [f"refused: {end.stderr.partition(chr(10))[0].removeprefix('error: ')}"]
+    (parsed,) = check(argv, [version])
+    if not parsed.accepted:
+        return [f"refused: {parsed.reason.partition(chr(10))[0].removeprefix('error: ')}"]
+    matches = read(argv, version).matches
     others = [
         f"accepted, with another meaning: {meaning['means']}"
         for meaning in _meanings()
-        if _is_known_in(meaning, version) and _holds(meaning, matches)
+        if matches is not None and _is_known_in(meaning, version) and _holds(meaning, matches)
     ]
     return others or ["accepted"]
 

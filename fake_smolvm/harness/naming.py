@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness.secrets import secret_values
+from fake_smolvm.harness.secrets import pattern_of, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 _KINDS = "HOME|TESTS|TEMP:\\d+|SECRET:\\d+|PID:\\d+|TIME:\\d+|DATE:\\d+"
 _NAME = re.compile(f"<({_KINDS})>")
 _LOOKS_LIKE_A_NAME = re.compile(f"<(\\\\*(?:{_KINDS}))>")
-_SHORTEST_SECRET_INSIDE_WORDS = 3
 
 _FOUND_BY_PATTERN = (
     ("PID", re.compile(r'\(PID:? (\d+)|"pid": (\d+)')),
     ("TIME", re.compile(r'"created_at": "?(\d+)')),
     ("DATE", re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")),
 )
+
+_RANDOM_NAME = "tmp[a-z0-9_]{8}"
+"""As `tempfile` makes one."""
 
 FIRST_REPLAYED_PID = 1 << 22
 """No operating system gives such a number, so nobody can hit a process by it."""
@@ -37,7 +39,7 @@ class Names:
         """Start with folders and their names; `temporary` is where random folders are made."""
         self._values = {path: name for path, name in places.items() if path}
         self._counts: dict[str, int] = {}
-        self._temporary = re.compile(f"({re.escape(temporary)}/tmp[a-z0-9_]{{8}})")
+        self._temporary = re.compile(f"({re.escape(temporary)}/{_RANDOM_NAME})")
         self._pattern: re.Pattern[str] | None = None
 
     def learn_argv(self, argv: Iterable[str]) -> None:
@@ -82,10 +84,7 @@ def _alternative(value: str, name: str) -> str:
     kind = name.partition(":")[0]
     if kind in ("PID", "TIME"):
         return rf"(?<!\d){literal}(?!\d)"
-    if kind == "SECRET" and len(value) < _SHORTEST_SECRET_INSIDE_WORDS:
-        # `-e DEBUG=1` must not turn every 1 of every output into a secret.
-        return rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])"
-    return literal
+    return pattern_of(value) if kind == "SECRET" else literal
 
 
 class Bindings:
@@ -104,14 +103,10 @@ class Bindings:
         if len(recorded) != len(argv):
             return None
         # One pattern over all words, so that a name means the same in each of them.
-        found = re.fullmatch(
-            "\0".join(self._patterns(recorded)), "\0".join(argv), re.DOTALL
-        )
+        found = re.fullmatch("\0".join(self._patterns(recorded)), "\0".join(argv), re.DOTALL)
         if found is None:
             return None
-        return {
-            key.replace("_", ":"): text for key, text in found.groupdict().items() if text
-        }
+        return {key.replace("_", ":"): text for key, text in found.groupdict().items() if text}
 
     def fill(self, text: str) -> str:
         """Put the values in place of the names."""

@@ -7,9 +7,11 @@ that a run without these fixtures does not need.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from fake_smolvm import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,7 +28,7 @@ MODE_VARIABLE = "PYTEST_SMOLVM"
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 FIXTURE: pytest.StashKey[SmolvmFixture] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
-STORY: pytest.StashKey[dict[str, object]] = pytest.StashKey()
+STORY: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 """What happened to `smolvm` in a test, for the HTML report."""
 
 
@@ -70,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find out which smolvm the run is about; a real one that is missing ends it here."""
+    """Find out which smolvm the run is about; what cannot be had ends it here."""
     config.addinivalue_line(
         "markers", "smolvm(mode): run this test on that smolvm (fake, real, auto, replay)"
     )
@@ -81,12 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
     mode = _mode(config)
     if mode not in MODES:
         raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
-    if mode in ("real", "auto"):
+    if mode in ("real", "auto") or config.getini("smolvm_allows"):
         _settings(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which smolvm it is."""
+    if SETTINGS not in config.stash and config.getoption("smolvm_record") == "none":
+        # The usual run, which may not use any fixture of this plugin at all.
+        mode = _mode(config)
+        return f"smolvm: {mode} {DEFAULT_VERSION if mode == 'fake' else ''}".rstrip()
     return f"smolvm: {_settings(config).description}"
 
 
@@ -104,7 +110,8 @@ def pytest_runtest_makereport(
         if call.when == "teardown" and STORY in item.stash:
             failed = item.stash.get(FAILED, False)
             # An attribute of a report is what pytest-xdist carries from its workers.
-            report.smolvm = {**item.stash[STORY], "failed": failed}  # type: ignore[attr-defined]
+            story: dict[str, Any] = item.stash[STORY]
+            report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
     return report
 
 
@@ -115,9 +122,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to collect, where there will be a report: in the process that pytest-xdist controls from."""
+    """Begin to collect, if there will be a report; with pytest-xdist, not in its workers."""
     global _stories  # noqa: PLW0603
-    wanted = session.config.getoption("smolvm_report") and not hasattr(session.config, "workerinput")
+    wanted = session.config.getoption("smolvm_report") and not hasattr(
+        session.config, "workerinput"
+    )
     _stories = [] if wanted else None
 
 
@@ -129,7 +138,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         write(session.config.getoption("smolvm_report"), _stories)
 
 
-_stories: list[dict[str, object]] | None = None
+_stories: list[dict[str, Any]] | None = None
 
 
 def _mode(config: pytest.Config) -> str:
@@ -177,9 +186,7 @@ def fake_smolvm(
 
 
 @pytest.fixture
-def argv_snapshot(
-    request: pytest.FixtureRequest, snapshot: SnapshotAssertion
-) -> SnapshotAssertion:
+def argv_snapshot(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> SnapshotAssertion:
     """A snapshot of command lines: `assert argv_snapshot == smolvm.calls`."""
     from fake_smolvm.harness.argv_snapshot import extension
 

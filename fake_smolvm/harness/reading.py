@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from fake_smolvm import entry, grammars
+from fake_smolvm import DEFAULT_VERSION, entry, grammars
 from fake_smolvm.clap.parser import Matches, ParseExit, parse
 from fake_smolvm.scenarios import machine_of
 
@@ -19,13 +19,13 @@ class Read(NamedTuple):
     """A command line, understood."""
 
     command: str
-    """Canonical, such as `machine delete`; the leading words as typed if the parser refuses them."""
+    """Canonical, such as `machine delete`; the leading words as typed if that is refused."""
     machine: str | None
     matches: Matches | None
     """None if the parser refuses the line, or answers it itself (help, version)."""
 
 
-def read(argv: Sequence[str], version: str = entry.DEFAULT_VERSION) -> Read:
+def read(argv: Sequence[str], version: str = DEFAULT_VERSION) -> Read:
     """Read an argv (without the program's name) as that version of smolvm does."""
     try:
         matches = parse(_grammar(version), argv, entry.VALUE_PARSERS)

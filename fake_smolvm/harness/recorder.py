@@ -1,4 +1,4 @@
-"""The `smolvm` that a test finds on PATH when it runs on a real binary: starts that, and takes notes.
+"""The `smolvm` that a test finds on PATH when it runs on a real binary: starts it, takes notes.
 
 Without recording, the binary gets this process's own streams and only the call is noted. With it,
 everything that the binary reads (if it reads stdin at all) and writes goes through here, and into a
@@ -20,7 +20,6 @@ import threading
 import time
 from ast import literal_eval
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fake_smolvm.harness import journal
@@ -30,6 +29,7 @@ from fake_smolvm.harness.reading import Read, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from typing import Any
 
     Note = Callable[..., None]
@@ -100,9 +100,7 @@ _guards: list[int] = []
 """Pipes to them, held open as long as this process lives; a byte sends them away."""
 
 
-def _recorded(
-    folder: str, call: str, binary: str, cwd: str, line: Read
-) -> tuple[int, bytes]:
+def _recorded(folder: str, call: str, binary: str, cwd: str, line: Read) -> tuple[int, bytes]:
     path = os.path.join(folder, RECORDING_FOLDER, f"{call}.events")
     events = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     lock = threading.Lock()
@@ -234,9 +232,7 @@ def _note_file(typed: str, path: str, *, existed: bool, note: Note) -> None:
 
 def compiled(folder: Path) -> list[RecordedCall]:
     """Make calls of the raw events that recorders left in a sandbox, in the order they started."""
-    logs = [
-        list(_events(path)) for path in sorted((folder / RECORDING_FOLDER).glob("*.events"))
-    ]
+    logs = [list(_events(path)) for path in sorted((folder / RECORDING_FOLDER).glob("*.events"))]
     logs = sorted((log for log in logs if log), key=lambda log: log[0][1])
     return [_compiled(log, logs[0][0][1]) for log in logs]
 
@@ -246,7 +242,7 @@ def _events(path: Path) -> Iterator[tuple[Any, ...]]:
         yield literal_eval(line)
 
 
-def _compiled(log: list[tuple[Any, ...]], first: int) -> RecordedCall:
+def _compiled(log: list[tuple[Any, ...]], first: int) -> RecordedCall:  # noqa: C901  one case a kind
     (_, start, argv, _), *events = log
     call = RecordedCall(argv=argv[1:], started=_seconds(start - first))
     stdin = b""

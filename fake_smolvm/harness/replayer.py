@@ -96,9 +96,7 @@ def _choose(folder: Path, cassette: Cassette, argv: list[str]) -> RecordedCall |
                 return map_text(call, bindings.fill)
             if machine is not None:
                 blocked.add(machine)
-        left = [
-            number for number in range(len(machines)) if not (played / str(number)).exists()
-        ]
+        left = [number for number in range(len(machines)) if not (played / str(number)).exists()]
         if waiting is not None:
             before = next(number for number in left if machines[number] == machines[waiting])
             return _too_early(argv, cassette.calls[before])
@@ -106,10 +104,9 @@ def _choose(folder: Path, cassette: Cassette, argv: list[str]) -> RecordedCall |
 
 
 def _too_early(argv: list[str], before: RecordedCall) -> str:
-    return "\n".join(
-        ["called too early:", *_indented(masked_argv(argv))]
-        + ["before it, this was recorded for the same machine:", *_indented(before.argv)]
-    )
+    lines = ["called too early:", *_indented(masked_argv(argv))]
+    lines += ["before it, this was recorded for the same machine:", *_indented(before.argv)]
+    return "\n".join(lines)
 
 
 def _not_recorded(argv: list[str], left: list[RecordedCall], bindings: Bindings) -> str:
@@ -146,7 +143,7 @@ def _say(call: RecordedCall) -> None:
 
 
 def _same_stdin(call: RecordedCall) -> bool:
-    """Read as much as was recorded; the caller need not close its end before the command is over."""
+    """Read as much as was recorded; the caller need not close its end before that."""
     if call.stdin is None:
         return True
     wanted = call.stdin.encode("utf-8", "surrogateescape")

@@ -1,5 +1,6 @@
-"""One page with the timeline of every test: machines as lanes, calls as bars, hazards and faults
-as marks. Self-contained: it loads nothing and needs no script.
+"""One page with the timeline of every test: machines as lanes, calls as bars.
+
+Hazards and faults are marks on them. Self-contained: it loads nothing and needs no script.
 """
 
 from __future__ import annotations
@@ -19,27 +20,34 @@ _SHORTEST_PERCENT = 0.4
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --ok: #2a8f5c; --bad: #c8402f; --cut: #8a6d1a;
   --mark: #b5490f; }
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.3rem; } h2 { font-size: 1rem; margin: 2rem 0 .4rem; overflow-wrap: anywhere; }
-h2 small { font-weight: normal; opacity: .7; } .failed { color: var(--bad); }
-.lane { display: grid; grid-template-columns: 10rem 1fr; border-top: 1px solid var(--line); }
-.lane:last-of-type { border-bottom: 1px solid var(--line); }
-.name { padding: .3rem .6rem .3rem 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.track { position: relative; height: 2rem; overflow: hidden; }
-.bar { position: absolute; height: .8rem; bottom: .25rem; border-radius: 2px; background: var(--ok);
-  min-width: 3px; box-sizing: border-box; }
-.bar.bad { background: var(--bad); }
-.bar.cut { background: repeating-linear-gradient(45deg, var(--cut) 0 4px, transparent 4px 7px);
-  border: 1px solid var(--cut); }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
+  padding: 0 1rem; }
+h1 { font-size: 1.3rem; }
+h2 { font-size: 1rem; margin: 2rem 0 .4rem; overflow-wrap: anywhere; }
+h2 small { font-weight: normal; opacity: .7; }
+.failed { color: var(--bad); }
+.lane, .scale { display: grid; grid-template-columns: 10rem 1fr; }
+.lane { border-top: 1px solid var(--line); }
+.name { padding: .3rem .6rem .3rem 0; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
 .name b { color: var(--mark); font-size: .75rem; }
+.track { position: relative; height: 2rem; overflow: hidden; }
+.bar { position: absolute; height: .8rem; bottom: .25rem; min-width: 3px; box-sizing: border-box;
+  border-radius: 2px; background: var(--ok); }
+.bar.bad { background: var(--bad); }
+.bar.cut { border: 1px solid var(--cut);
+  background: repeating-linear-gradient(45deg, var(--cut) 0 4px, transparent 4px 7px); }
 .mark { position: absolute; top: 0; font-size: .75rem; line-height: 1rem; color: var(--mark);
   transform: translateX(-50%); font-weight: 600; white-space: nowrap; }
-.mark.left { transform: none; } .mark.right { transform: translateX(-100%); }
-.scale { display: grid; grid-template-columns: 10rem 1fr; font-size: .75rem; opacity: .7; }
+.mark.left { transform: none; }
+.mark.right { transform: translateX(-100%); }
+.scale { border-top: 1px solid var(--line); font-size: .75rem; opacity: .7; }
 .scale div { display: flex; justify-content: space-between; }
-pre, td { font: 12px/1.5 ui-monospace, monospace; } pre { white-space: pre-wrap; margin: .5rem 0; }
-table { border-collapse: collapse; } td { padding: 0 1rem 0 0; vertical-align: top; }
-td:last-child { white-space: pre-wrap; overflow-wrap: anywhere; } .number { text-align: right; white-space: nowrap; }
+pre, td { font: 12px/1.5 ui-monospace, monospace; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0; }
+td { padding: 0 1rem 0 0; vertical-align: top; }
+td:last-child { white-space: pre-wrap; overflow-wrap: anywhere; }
+.number { text-align: right; white-space: nowrap; }
 summary { cursor: pointer; margin: .4rem 0; opacity: .8; }
 """
 
@@ -68,10 +76,8 @@ def page(stories: Sequence[Mapping[str, Any]]) -> str:
 def _test(story: Mapping[str, Any]) -> str:
     calls, hazards, faults = story["calls"], story["hazards"], story["faults"]
     verdict = ' <span class="failed">failed</span>' if story["failed"] else ""
-    parts = [
-        f"<section><h2>{escape(story['test'])}{verdict} "
-        f"<small>{escape(story['smolvm'])}</small></h2>"
-    ]
+    smolvm = f"<small>{escape(story['smolvm'])}</small>"
+    parts = [f"<section><h2>{escape(story['test'])}{verdict} {smolvm}</h2>"]
     if calls:
         whole = max(call["started"] + (call["seconds"] or 0) for call in calls) or 1e-3
         lanes = dict.fromkeys(_lane(part) for part in [*calls, *hazards, *faults])
@@ -109,10 +115,8 @@ def _bar(call: Mapping[str, Any], whole: float) -> str:
     width = 100 - left if seconds is None else max(100 * seconds / whole, _SHORTEST_PERCENT)
     left = min(left, 100 - _SHORTEST_PERCENT)
     kind = "cut" if call["returncode"] is None else "bad" if call["returncode"] else ""
-    return (
-        f'<div class="bar {kind}" style="left:min({left:.2f}%,100% - 3px);width:{min(width, 100 - left):.2f}%"'
-        f' title="{escape(_title(call))}"></div>'
-    )
+    place = f"left:min({left:.2f}%,100% - 3px);width:{min(width, 100 - left):.2f}%"
+    return f'<div class="bar {kind}" style="{place}" title="{escape(_title(call))}"></div>'
 
 
 def _mark(sign: str, event: Mapping[str, Any], whole: float) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _VARIABLES_OF_SMOLVM = ("XDG_", "SMOLVM_", "FAKE_SMOLVM_")
 """What these begin could move a machine out of the test's HOME, or change what it does."""
-_NEEDED_BY_A_REAL_ONE = ("SMOLVM_LIB_DIR", "SMOLVM_AGENT_ROOTFS")
-"""Where a real smolvm that is not installed in the usual places finds its own files."""
+_OUT_OF_HOME = ("SMOLVM_MACHINE_NAME", "SMOLVM_DATA_DIR", "SMOLVM_CONFIG")
+"""Those that do so to a real one; others tell it where its own files are, or to be patient."""
 
 
 class Sandbox:
@@ -41,9 +41,9 @@ class Sandbox:
 
     def enter(self, monkeypatch: pytest.MonkeyPatch, *, real: bool = False) -> None:
         """Point the environment of this process at this place."""
-        keep = _NEEDED_BY_A_REAL_ONE if real else ()
         for name in list(os.environ):
-            if name.startswith(_VARIABLES_OF_SMOLVM) and name not in keep:
+            needed = real and name.startswith("SMOLVM_") and name not in _OUT_OF_HOME
+            if name.startswith(_VARIABLES_OF_SMOLVM) and not needed:
                 monkeypatch.delenv(name)
         monkeypatch.setenv("HOME", str(self.home))
         monkeypatch.setenv("PATH", str(self.bin), prepend=os.pathsep)
@@ -61,7 +61,9 @@ class Sandbox:
         given += [f"{name}={item!r}" for name, item in named.items()]
         executable = self.folder / folder / "smolvm"
         executable.parent.mkdir(exist_ok=True)
-        code = f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
+        code = (
+            f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
+        )
         write_executable(executable, code)
         return executable
 
@@ -80,4 +82,3 @@ class Sandbox:
     def remove(self) -> None:
         """Remove the place and all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MASK = "***"
+SHORTEST_INSIDE_WORDS = 3
 _LONG_OPTIONS = ("--env", "--secret-env")
 
 
 def masked_argv(argv: Iterable[str]) -> list[str]:
     """Give `argv` with every secret value as `***`; the keys stay."""
-    return [
-        word if start is None else word[:start] + MASK for word, start in _values(argv)
-    ]
+    return [word if start is None else word[:start] + MASK for word, start in _values(argv)]
 
 
 def secret_values(argv: Iterable[str]) -> list[str]:
@@ -30,8 +29,25 @@ def secret_values(argv: Iterable[str]) -> list[str]:
 def masked_text(text: str, secrets: Iterable[str]) -> str:
     """Give `text` with every occurrence of a secret as `***`, the longest first."""
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+        if secret in text:
+            import re
+
+            text = re.sub(pattern_of(secret), MASK, text)
     return text
+
+
+def pattern_of(secret: str) -> str:
+    """Give a regular expression for where a secret stands in a text.
+
+    One of a character or two counts only where it stands alone: `-e DEBUG=1` must not turn every 1
+    of every output into a secret.
+    """
+    import re
+
+    literal = re.escape(secret)
+    if len(secret) < SHORTEST_INSIDE_WORDS:
+        return rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])"
+    return literal
 
 
 def _values(argv: Iterable[str]) -> Iterator[tuple[str, int | None]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fake_smolvm import DEFAULT_VERSION
+
 if TYPE_CHECKING:
     from typing import Literal
 
@@ -48,8 +50,6 @@ def settings(config: pytest.Config, mode: str) -> Settings:
 
     Raises pytest.UsageError when a real one is wanted and there is none, or it cannot be used.
     """
-    from fake_smolvm.entry import DEFAULT_VERSION
-
     record = config.getoption("smolvm_record") == "rewrite"
     allowed = dict(_allowance(line) for line in config.getini("smolvm_allows"))
     if mode in ("real", "auto"):

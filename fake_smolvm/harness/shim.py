@@ -34,10 +34,15 @@ def main(folder: str, outside_home: str) -> int:
     journal.append(calls, start)
     stderr = None
     if sys.stderr is not None:
-        sys.stderr = stderr = _Noted(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = stderr = _Noted(sys.stderr)
     code = 1
     try:
         code = entry.main()
+    except Exception:
+        from traceback import format_exc
+
+        journal.append(calls, journal.crashed(start[1], sys.argv, format_exc()))
+        raise
     finally:
         head = b"" if stderr is None else bytes(stderr.head)
         journal.append(calls, journal.ended(start[1], code, sys.argv, head))

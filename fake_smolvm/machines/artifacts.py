@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm import fastjson
 from fake_smolvm.errors import CommandError
+from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.machines.guest_root import make_folder
 from fake_smolvm.machines.paths import os_error_text
 
@@ -189,7 +189,7 @@ class Manifest:
                 del written[name]
         if self.workdir is None:
             del written["workdir"]
-        return fastjson.dumps(written, indent=2).encode()
+        return dumps(written, indent=2).encode()
 
 
 # In the order the real one writes them: what Rust calls the type, and whether it must be there.
@@ -371,7 +371,7 @@ class RealSizes:
     def __init__(self, version: str) -> None:
         """Look a smolvm version up; an unknown one is taken to be as large as the last known."""
         with open(os.path.join(os.path.dirname(__file__), "releases.json"), "rb") as file:
-            releases = fastjson.loads(file.read().decode())
+            releases = loads(file.read().decode())
         sizes = releases.get(version) or list(releases.values())[-1]
         self.program: int = sizes["program_bytes"]
         self.assets: int = sizes["assets_bytes"]

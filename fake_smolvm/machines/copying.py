@@ -25,11 +25,15 @@ class CopyError(Exception):
 
 
 def upload(
-    tree: GuestTree, source: str, guest_path: str, shown_source: str, progress: Callable[[int], None]
+    tree: GuestTree,
+    source: str,
+    guest_path: str,
+    shown_source: str,
+    progress: Callable[[int], None],
 ) -> int:
-    """Copy the host file `source` to `guest_path`, whole or not at all; the bytes copied.
+    """Copy the host file `source` to `guest_path`, whole or not at all; give the bytes copied.
 
-    Missing folders are made; mode, owner and times are not kept; a link at `guest_path` is replaced.
+    Missing folders are made; mode, owner and times are not kept; a link in the place is replaced.
     """
     try:
         file = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -68,19 +72,15 @@ def download(
     shown_destination: str,
     progress: Callable[[int], None],
 ) -> int:
-    """Copy the guest's file to the host path `destination`; the bytes copied.
+    """Copy the guest's file to the host path `destination`; give the bytes copied.
 
-    `destination` is emptied before the guest is asked, and removed when the guest then refuses: this
-    is hazard H4.
+    `destination` is emptied before the guest is asked, and removed when the guest then refuses:
+    hazard H4.
     """
     try:
-        local = os.open(
-            destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666
-        )
+        local = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise CopyError(
-            f"write local file: {shown_destination}: {os_error_text(error)}"
-        ) from None
+        raise CopyError(f"write local file: {shown_destination}: {os_error_text(error)}") from None
     try:
         return _fetch(tree, guest_path, local, progress)
     except CopyError:
@@ -97,9 +97,7 @@ def _fetch(tree: GuestTree, guest_path: str, local: int, progress: Callable[[int
     try:
         file = os.open(tree.host_path(target), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise CopyError(
-            f"read file: failed to open {guest_path}: {os_error_text(error)}"
-        ) from None
+        raise CopyError(f"read file: failed to open {guest_path}: {os_error_text(error)}") from None
     received = 0
     try:
         while chunk := _read(file):
@@ -141,14 +139,9 @@ class _Staging:
         shown = f"{os.path.join(folder, name)}.smolvm-upload.1.0"
         opening = "failed to open staging file" if large else f"failed to write {shown}"
         try:
-            if f"{target}/".startswith(_KERNEL_FOLDERS):
-                raise OSError(errno.ENOENT, "")
-            if tree.is_read_only(target):
-                raise OSError(errno.EROFS, "")
+            _check_place(tree, target, shown)
             self._path = tree.host_path(target.rstrip("/"), follow=False)
             self._make_folder(os.path.dirname(self._path), folder, large=large)
-            if len(os.fsencode(os.path.basename(shown))) > os.pathconf("/", "PC_NAME_MAX"):
-                raise OSError(errno.ENAMETOOLONG, "")
             self._staged = f"{self._path}.smolvm-upload.{os.getpid()}"
             self._file = os.open(
                 self._staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
@@ -174,9 +167,8 @@ class _Staging:
     def install(self, guest_path: str) -> None:
         """Put the file in its place, in one step."""
         try:
-            if self._target.endswith("/"):
-                raise OSError(errno.ENOTDIR, "")
-            os.rename(self._staged, self._path)
+            # With its slash, if it has one: a file cannot be renamed to a folder's name.
+            os.rename(self._staged, self._path + self._target[len(self._target.rstrip("/")) :])
         except OSError as error:
             raise CopyError(
                 f"{self._finishing}: failed to rename onto {guest_path}: {os_error_text(error)}"
@@ -187,6 +179,16 @@ class _Staging:
         """Take the unfinished file away."""
         os.close(self._file)
         os.unlink(self._staged)
+
+
+def _check_place(tree: GuestTree, target: str, staged: str) -> None:
+    """Refuse what the guest's kernel would; raises OSError."""
+    if f"{target}/".startswith(_KERNEL_FOLDERS):
+        raise OSError(errno.ENOENT, "")
+    if tree.is_read_only(target):
+        raise OSError(errno.EROFS, "")
+    if len(os.fsencode(os.path.basename(staged))) > os.pathconf("/", "PC_NAME_MAX"):
+        raise OSError(errno.ENAMETOOLONG, "")
 
 
 def _write_all(file: int, data: bytes) -> None:

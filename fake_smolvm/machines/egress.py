@@ -11,7 +11,8 @@ What may be reached is 0.8.0's doing; what answers there is the test's, a TOML f
     status = 200
     body = "ok"
 
-A name resolves only if it is listed, or packages come from there; an address answers only if a URL of it, or of a name of it, does.
+A name resolves only if it is listed, or packages come from there; an address answers only if a URL
+of it, or of a name of it, does.
 """
 
 from __future__ import annotations
@@ -129,8 +130,8 @@ def resolve(paths: Paths, hostname: str) -> list[str]:
 def allowed_cidrs(record: Record) -> list[str] | None:
     """Give the list that 0.8.0 hands to its network backend; None: no list, everything is allowed.
 
-    The DNS server is added unless the list holds it or is all loopback. A machine of an artifact has
-    no list, whatever was asked for (hazard H1): its record has none either.
+    The DNS server is added unless the list holds it or is all loopback. A machine of an artifact
+    has no list, whatever was asked for (hazard H1): its record has none either.
     """
     if record.allowed_cidrs is None:
         return None

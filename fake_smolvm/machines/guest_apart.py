@@ -1,7 +1,7 @@
-"""Commands of a guest that may outlive the client that asked for them, each in a process of its own.
+"""Commands of a guest that may outlive their client, each in a process of its own.
 
-What the client is to show comes back through a pipe, in frames: a byte (1 stdout, 2 stderr, 0 the end),
-and a number of four bytes: how much follows, or the exit code.
+What the client is to show comes back through a pipe, in frames: a byte (1 stdout, 2 stderr, 0 the
+end), and a number of four bytes: how much follows, or the exit code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run_apart(
     It goes on when this process is killed only if `outlives`. Raises ConnectionLostError when its
     machine is gone.
     """
-    from fake_smolvm.machines.guest import KILLED, ConnectionLostError, PipeClosedError
+    from fake_smolvm.machines.guest_run import KILLED, ConnectionLostError, PipeClosedError
 
     reading, writing = os.pipe()
     client = os.getpid()
@@ -77,7 +77,7 @@ def _child(
     for_children: bool,
     outlives: bool,
 ) -> None:
-    from fake_smolvm.machines.guest import ConnectionLostError
+    from fake_smolvm.machines.guest_run import ConnectionLostError
 
     def send(kind: int, number: int, content: bytes = b"") -> None:
         frame = memoryview(bytes((kind,)) + number.to_bytes(4, "big", signed=True) + content)

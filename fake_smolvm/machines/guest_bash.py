@@ -1,13 +1,12 @@
 """The guest's shell: bashkit, a bash in Rust, on the machine's own folders.
 
-One interpreter runs one command of ours, and is forgotten. What bashkit cannot be told it is told in
-the script: environment and folder before the command, and after it `__end $?`, which says that the
-command is over while background children may go on.
+One interpreter runs one command of ours, and is forgotten. What bashkit cannot be told it is told
+in the script: environment and folder before the command, and after it `__end $?`, which says that
+the command is over while background children may go on.
 """
 
 from __future__ import annotations
 
-import _thread
 import _thread
 import sys
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _MODULE = "bashkit._bashkit"
 _loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
+_MOST_IN_MEMORY = 8 << 20
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
 _loading = _thread.allocate_lock()
@@ -35,7 +35,18 @@ class Shell:
     `run` blocks, other threads may `cancel` it.
     """
 
-    __slots__ = ("_bash", "_ended", "_on_end", "_out", "_passed", "_torn")
+    __slots__ = (
+        "_bash",
+        "_commands",
+        "_ended",
+        "_first",
+        "_folder",
+        "_more",
+        "_on_end",
+        "_out",
+        "_passed",
+        "_torn",
+    )
 
     def __init__(
         self,
@@ -45,7 +56,7 @@ class Shell:
         out: Callable[[int, bytes], None],
         on_end: Callable[[int], None],
     ) -> None:
-        """Make one for a script; `out` gets its output, `on_end` the exit code of the command itself.
+        """Make one for a script; `out` gets its output, `on_end` its own exit code.
 
         Raises ModuleNotFoundError without bashkit.
         """
@@ -53,10 +64,14 @@ class Shell:
         self._out = out
         self._on_end = on_end
         self._ended: int | None = None
+        self._commands = guest.identity.names
         builtins = {
             name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
         }
         builtins["__end"] = self._end
+        builtins["__stdin"] = self._stdin
+        self._first = b""
+        self._more: Callable[[], bytes | None] = bytes
         python = "python3" in guest.identity.names
         env = {"BASHKIT_ALLOW_INPROCESS_PYTHON": "1"} if python else {}
         self._bash = bashkit.Bash(
@@ -79,24 +94,64 @@ class Shell:
         """Have the command end at its next step."""
         self._bash.cancel()
 
-    def provide(self, stdin: bytes) -> None:
-        """Give the command its stdin."""
-        if stdin:
+    def _provide(self, stdin: bytes) -> None:
+        if len(stdin) <= _MOST_IN_MEMORY:
             memory = _load().FileSystem()
             memory.write_file("/fd0", stdin)
             self._bash.mount("/proc/self", memory)
+            return
+        from tempfile import TemporaryDirectory
+
+        self._folder = TemporaryDirectory(prefix="fake_smolvm-")
+        with open(f"{self._folder.name}/fd0", "wb") as file:
+            file.write(stdin)
+        self._bash.mount("/proc/self", _load().FileSystem.real(self._folder.name))
 
     def mount_devices(self, folder: str) -> None:
         """Let the files of a host folder be the guest's devices."""
         self._bash.mount("/dev", _load().FileSystem.real(folder, writable=False))
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str], cwd: str, *, stdin: bool) -> int:
-        """Run a command to the end of all its children; give its exit code."""
+    def run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        *,
+        stdin: bytes = b"",
+        more: Callable[[], bytes | None] | None = None,
+    ) -> int:
+        """Run a command to the end of all its children; give its exit code.
+
+        `stdin` is all of its stdin or, with `more`, the first of it: that gives what has come since,
+        and None at the end. What comes so is text: bashkit takes no bytes there.
+        """
         words = [f"{name}={quoted(value)}" for name, value in env.items() if _is_name(name)]
         words += [quoted(word) for word in argv]
+        if more is not None:
+            self._first = stdin
+            self._more = more
+            command = f"while __stdin; do sleep 0.01; done | {{ {' '.join(words)}; __end $?; }}"
+            return self.evaluate(f"cd {quoted(cwd)}\n{command}")
         if stdin:
+            self._provide(stdin)
             words.append(f"< {_STDIN}")
         return self.evaluate(f"cd {quoted(cwd)}\n{' '.join(words)}\n__end $?")
+
+    def _stdin(self, _: Any) -> Any:
+        """Be the command that writes the stdin of another, a piece at a time."""
+        data: bytes | None = self._first
+        if data:
+            self._first = b""
+        else:
+            data = self._more()
+        if data is None:
+            return _load().BuiltinResult(exit_code=1)
+        return data.decode(errors="replace")
+
+    def begin_session(self, env: Mapping[str, str], cwd: str) -> None:
+        """Make ready for scripts one after the other, with that environment, in that folder."""
+        setup = [f"export {name}={quoted(env[name])}" for name in env if _is_name(name)]
+        self.evaluate("\n".join([f"cd {quoted(cwd)}", *setup, "__end 0"]))
 
     def evaluate(self, script: str) -> int:
         """Run a script; give its exit code."""
@@ -117,7 +172,7 @@ class Shell:
         for number, data in enumerate(whole):
             rest = data[self._passed[number] :]
             if rest and number:
-                rest = _as_guest(rest.decode(errors="replace")).encode()
+                rest = self._as_guest(rest.decode(errors="replace")).encode()
             if rest:
                 self._out(number + 1, rest)
 
@@ -159,7 +214,29 @@ class Shell:
             data = clean.encode()
             self._passed[number] += len(data)
             if data:
-                self._out(number + 1, data if number == 0 else _as_guest(clean).encode())
+                self._out(number + 1, data if number == 0 else self._as_guest(clean).encode())
+
+    def _as_guest(self, stderr: str) -> str:
+        """Put bashkit's complaints into the words of busybox."""
+        return "".join([self._reworded(line) for line in stderr.splitlines(keepends=True)])
+
+    def _reworded(self, line: str) -> str:
+        shell, mark, rest = line.partition(": line ")
+        if mark and shell in ("bash", "sh"):
+            number, colon, text = rest.partition(": ")
+            if colon and number.isdigit():
+                line = f"sh: {text}"
+        name, not_found, _ = line.partition(": command not found")
+        if not_found:
+            if name.removeprefix("sh: ") in self._commands:
+                return f"{name}: in this image, but not emulated by fake_smolvm\n"
+            return f"{name}: not found\n"
+        path, read_only, _ = line.partition(": filesystem is read-only")
+        if read_only:
+            return f"sh: can't create {path.rpartition(' ')[2]}: Read-only file system\n"
+        if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
+            return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
+        return line
 
 
 def quoted(word: str) -> str:
@@ -204,28 +281,6 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
 
 def _is_name(text: str) -> bool:
     return text.isascii() and text.isidentifier() and text not in _NOT_SET
-
-
-def _as_guest(stderr: str) -> str:
-    """Put bashkit's complaints into the words of busybox."""
-    return "".join([_reworded(line) for line in stderr.splitlines(keepends=True)])
-
-
-def _reworded(line: str) -> str:
-    shell, mark, rest = line.partition(": line ")
-    if mark and shell in ("bash", "sh"):
-        number, colon, text = rest.partition(": ")
-        if colon and number.isdigit():
-            line = f"sh: {text}"
-    name, not_found, _ = line.partition(": command not found")
-    if not_found:
-        return f"{name}: not found\n"
-    path, read_only, _ = line.partition(": filesystem is read-only")
-    if read_only:
-        return f"sh: can't create {path.rpartition(' ')[2]}: Read-only file system\n"
-    if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
-        return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
-    return line
 
 
 def _load() -> Any:

@@ -1,8 +1,8 @@
 """Commands of the guest that the shell library lacks, or has in a way that no guest has.
 
-Each takes an `Invocation` and gives an exit code. Those in `STREAMING` run without any shell when they
-are the whole command: their input and output flow, of any size, and they end when they are told to.
-Those in `SYSTEM` tell what the machine is; scripts meet them too.
+Each takes an `Invocation` and gives an exit code. Those in `STREAMING` run without any shell when
+they are the whole command: their input and output flow, of any size, and they end when they are
+told to. Those in `SYSTEM` tell what the machine is; scripts meet them too.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ def _dd(call: Invocation) -> int:
 
 
 def _power(call: Invocation) -> int:
-    # The agent is gone, the VM process is not, and the client waits for an answer (vm.jsonl, part b).
+    # The agent is gone, the VM process is not, and the client waits for an answer (vm.jsonl, part
+    # b).
     call.guest.go_silent()
     call.wait(None)
     return 0
@@ -369,6 +370,43 @@ def _which(call: Invocation) -> int:
     return code
 
 
+def command_v(call: Invocation) -> int:
+    """Be `command -v`."""
+    code = 0
+    for name in call.argv[1:]:
+        found = name if name in SHELL_WORDS else None
+        found = found or call.guest.find_command(name, call.env.get("PATH", ""))
+        if found is None:
+            code = 127
+        else:
+            call.say(found)
+    return code
+
+
+def type_of(call: Invocation) -> int:
+    """Be `type`."""
+    code = 0
+    for name in call.argv[1:]:
+        found = call.guest.find_command(name, call.env.get("PATH", ""))
+        if name in SHELL_WORDS:
+            call.say(f"{name} is a shell builtin")
+        elif found is None:
+            code = 127
+            call.say(f"{name}: not found")
+        else:
+            call.say(f"{name} is {found}")
+    return code
+
+
+_SHELL_WORDS_TEXT = """
+alias break builtin case cd command continue declare do done echo elif else esac eval exec exit
+export false fi for function getopts if in jobs local printf read readonly return select set shift
+source test then time trap true type ulimit umask unset until wait while
+"""
+SHELL_WORDS = frozenset(_SHELL_WORDS_TEXT.split())
+"""What a shell knows without looking for a file."""
+
+
 def _ln(call: Invocation) -> int:
     flags = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
     names = [word for word in call.argv[1:] if not word.startswith("-")]
@@ -399,19 +437,7 @@ def _link(call: Invocation, flags: str, target: str, place: str) -> None:
 
 
 def _wget(call: Invocation) -> int:
-    words = list(call.argv[1:])
-    output: str | None = None
-    url = ""
-    while words:
-        word = words.pop(0)
-        if word in ("-O", "-T", "-t", "-P", "-U", "--timeout", "--header", "--post-data"):
-            value = words.pop(0) if words else ""
-            output = value if word == "-O" else output
-        elif word.startswith("-") and "O" in word and not word.startswith("--"):
-            output = word.partition("O")[2] or (words.pop(0) if words else "")
-        elif not word.startswith("-"):
-            url = word
-    url = url if "://" in url else f"http://{url}"
+    url, output = _wget_words(call.argv)
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
     if failure == "unresolved":
@@ -433,6 +459,23 @@ def _wget(call: Invocation) -> int:
     except OSError as error:
         return call.complain(f"can't open '{output}': {os.strerror(error.errno or 0)}")
     return 0
+
+
+def _wget_words(argv: Sequence[str]) -> tuple[str, str | None]:
+    """Give the URL and the file that a `wget` is about."""
+    words = list(argv[1:])
+    output: str | None = None
+    url = ""
+    while words:
+        word = words.pop(0)
+        if word in ("-O", "-T", "-t", "-P", "-U", "--timeout", "--header", "--post-data"):
+            value = words.pop(0) if words else ""
+            output = value if word == "-O" else output
+        elif word.startswith("-") and "O" in word and not word.startswith("--"):
+            output = word.partition("O")[2] or (words.pop(0) if words else "")
+        elif not word.startswith("-"):
+            url = word
+    return url if "://" in url else f"http://{url}", output
 
 
 def _curl(call: Invocation) -> int:
@@ -660,7 +703,7 @@ STREAMING: dict[str, Command] = {
 
 
 def streaming(argv: Sequence[str]) -> Command | None:
-    """Give the command that runs an argv without a shell; None if it takes one to do what it says."""
+    """Give the command that runs an argv without a shell; None if it takes a shell."""
     name = argv[0].rpartition("/")[2]
     command = STREAMING.get(name)
     words = argv[1:]

@@ -1,4 +1,4 @@
-"""What a guest looks like before anybody has changed it: its identity, and the files of a fresh root.
+"""What a guest looks like before anybody has changed it: its identity and its first files.
 
 An identity is data, `identities/<name>.json`: `commands` (folder -> names, in one text), `files`,
 `links` (path -> target), and `shell` (which of ash and bash `sh` is).
@@ -19,11 +19,14 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "identities")
 _READY = ".smolvm-ready"
 """The file that the agent leaves in `/`; where it is, the root is laid out."""
 
+_SHOWN = "proc/commands"
+"""Where this file is, the commands are files; a guest cannot make one there."""
+
 _FOLDERS = """
 bin dev dev/pts dev/shm etc home lib media mnt opt proc proc/self proc/sys root run sbin srv storage
 storage/workspace sys tmp usr usr/bin usr/lib usr/local usr/local/bin usr/local/sbin usr/sbin
 usr/share var var/cache var/lib var/log var/run var/tmp
-""".split()
+""".split()  # noqa: SIM905
 _FILES = {
     "etc/hostname": "localhost\n",
     "etc/hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
@@ -35,10 +38,6 @@ _FILES = {
     "proc/version": "Linux version 6.12.76 (root@libkrunfw) #1 SMP PREEMPT_DYNAMIC\n",
     _READY: "1\n",
 }
-_SCRIPTS = {
-    "setsid": '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\n"$@"\n',
-}
-"""Commands that the shell library lacks and that a line of shell can be."""
 _BUSYBOX_HEAD = b"\x7fELF\x02\x01\x01" + bytes(57)
 
 
@@ -61,7 +60,7 @@ class Identity:
         return bool(self.data["shell"] == "bash")
 
     def folder_of(self, command: str) -> str | None:
-        """The folder that a command is in, by its absolute path; None if there is no such command."""
+        """Give the absolute path of the folder that a command is in; None if there is none."""
         for folder, names in self.commands.items():
             if command in names:
                 return folder
@@ -102,27 +101,36 @@ def lay_out(root: str, identity: Identity, workdir: str = "/") -> None:
     if os.path.exists(os.path.join(root, _READY)):
         return
     os.makedirs(root, exist_ok=True)
+    _make_folders(root, identity, workdir)
+    _make_files(root, identity)
+    # The mark is the last file, so that a root that was left half-way is done again.
+    for path, text in _FILES.items():
+        _write(root, f"/{path}", text.encode())
+
+
+def _make_folders(root: str, identity: Identity, workdir: str) -> None:
     # What an artifact brought may be links, which count in the guest only.
     for link, target in identity.data.get("links", {}).items():
-        # A folder that an artifact brought stays a folder.
-        if not os.path.lexists(root + link):
-            make_folder(root, f"/{target}")
-            os.symlink(target, root + link)
+        make_folder(root, f"/{target}")
+        _make_link(root + link, target)
     for folder in _FOLDERS:
         make_folder(root, f"/{folder}")
     make_folder(root, workdir)
-    if not os.path.lexists(os.path.join(root, "workspace")):
-        os.symlink("/storage/workspace", os.path.join(root, "workspace"))
+    _make_link(os.path.join(root, "workspace"), "/storage/workspace")
+
+
+def _make_link(path: str, target: str) -> None:
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        pass  # A folder that an artifact brought stays one; another exec may be laying out too.
+
+
+def _make_files(root: str, identity: Identity) -> None:
     for path, text in identity.data["files"].items():
         _write(root, path, text.encode())
     if identity.folder_of("busybox") is not None:
         _write(root, "/bin/busybox", _BUSYBOX_HEAD, 0o755)
-    for name, script in _SCRIPTS.items():
-        if name in identity.names:
-            _write(root, f"/usr/bin/{name}", script.encode(), 0o755)
-    # The mark is the last file, so that a root that was left half-way is done again.
-    for path, text in _FILES.items():
-        _write(root, f"/{path}", text.encode())
 
 
 def make_folder(root: str, path: str) -> None:
@@ -138,14 +146,39 @@ def make_file(root: str, path: str) -> None:
     _write(root, path, b"")
 
 
+def provide_scripts(root: str, identity: Identity, script: str) -> None:
+    """Make files of the commands that a script names, if a line of shell can be what they are.
+
+    They are data, `identities/scripts.json`: what the shell library lacks.
+    """
+    scripts = _scripts or _load_scripts()
+    for name in scripts.keys() & identity.names:
+        folder = identity.folder_of(name)
+        if name in script and folder is not None:
+            _write(root, f"{folder}/{name}", f"#!/bin/sh\n{scripts[name]}\n".encode(), 0o755)
+
+
+def _load_scripts() -> dict[str, str]:
+    with open(os.path.join(_FOLDER, "scripts.json"), encoding="utf-8") as file:
+        _scripts.update(loads(file.read()))
+    return _scripts
+
+
+_scripts: dict[str, str] = {}
+
+
 def show_commands(root: str, identity: Identity) -> None:
     """Make a file of every command, for guests that look into the folders of commands.
 
     The content is what the shell library takes for the command of that name.
     """
+    if os.path.lexists(f"{root}/{_SHOWN}"):
+        return
+    provide_scripts(root, identity, " ".join(identity.names))
     for folder, names in identity.commands.items():
         for name in names:
             show_command(root, folder, name)
+    _write(root, f"/{_SHOWN}", b"")
 
 
 def show_command(root: str, folder: str, name: str) -> None:

@@ -15,6 +15,7 @@ import fcntl
 import os
 import sys
 import time
+from itertools import count
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import hazards, spare
@@ -41,7 +42,7 @@ _SHELL = "/bin/sh"
 _SHELLS = ("sh", "dash", "bash", "ksh", "zsh")
 """Those that are a shell under any name; busybox is what its name says."""
 
-_virtual_pids = FIRST_VIRTUAL_PID
+_virtual_pids = count(FIRST_VIRTUAL_PID + 1)
 _virtual_conditions: dict[int, Condition] = {}
 
 
@@ -99,7 +100,7 @@ def has_hypervisor(env: Mapping[str, str]) -> bool:
 def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
     """Become the one who starts a machine; the caller enters what this returns at once.
 
-    Raises CommandError when another process is starting it, or there is no hypervisor.
+    Raises CommandError when another process is starting it, or the host lacks what a machine needs.
     """
     folder = paths.make_machine_dir(name)
     lock = _try_lock(os.path.join(folder, "start.lock"))
@@ -109,13 +110,14 @@ def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
             "another process is already starting or running this VM"
         )
     rootfs = paths.env.get("SMOLVM_AGENT_ROOTFS", paths.state)
-    if not has_hypervisor(paths.env) or not os.path.exists(rootfs):
+    missing = ""
+    if not has_hypervisor(paths.env):
+        missing = NO_KVM
+    elif not os.path.exists(rootfs):
+        missing = f"agent operation failed: verify rootfs: agent rootfs not found: {rootfs}"
+    if missing:
         os.close(lock)
-        raise CommandError(
-            f"agent operation failed: verify rootfs: agent rootfs not found: {rootfs}"
-            if has_hypervisor(paths.env)
-            else NO_KVM
-        )
+        raise CommandError(missing)
     any_lock = _try_lock(os.path.join(paths.state, "start.lock"))
     if any_lock < 0:
         hazards.note(
@@ -167,7 +169,9 @@ class Boot:
                 machine=self._name,
                 consequence=f"process {left_behind.pid} of a killed start goes on on its disks",
             )
-        self.process = _virtual_process() if self._virtual else _spawn(self._paths, self._name)
+        self.process = (
+            Process(next(_virtual_pids), None) if self._virtual else _spawn(self._paths, self._name)
+        )
         _write_agent(self._folder, self.process, ready=False)
         wait = self._paths.env.get("FAKE_SMOLVM_BOOT_SECONDS")
         if wait:
@@ -327,12 +331,6 @@ def _look_at(pid: int) -> tuple[str, str] | None:
     ).stdout.strip()
     start_time, _, letters = shown.rpartition(" ")
     return (start_time.strip(), letters[0]) if shown else None
-
-
-def _virtual_process() -> Process:
-    global _virtual_pids  # noqa: PLW0603
-    _virtual_pids += 1
-    return Process(_virtual_pids, None)
 
 
 def _spawn(paths: Paths, name: str) -> Process:

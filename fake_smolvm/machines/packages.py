@@ -1,4 +1,4 @@
-"""The packages that the guests' package managers find: data (`packages.json`), in place of a mirror.
+"""The packages that the package managers of guests find: data (`packages.json`), not a mirror.
 
 What is installed lies in the guest: a list of commands in its root, and a file for each, so that it
 is kept, copied and packed as the guest's other files are.

@@ -93,10 +93,6 @@ class Paths:
         """What 0.8.0 takes for the user's cache directory."""
         return self._xdg("XDG_CACHE_HOME", ".cache")
 
-    def shown_config_dir(self) -> str:
-        """What 0.8.0 prints as its configuration directory."""
-        return os.path.join(self._xdg("XDG_CONFIG_HOME", ".config"), "smolvm")
-
     def _xdg(self, variable: str, default: str) -> str:
         chosen = self.env.get(variable, "")
         return chosen if chosen.startswith("/") else os.path.join(self.root, default)

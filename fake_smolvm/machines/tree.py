@@ -18,8 +18,8 @@ _MOST_LINKS = 40
 class GuestTree:
     """The guest's root folder and the host folders mounted into it.
 
-    Links are followed as the guest would: an absolute one starts at the guest's root, and `..` stops
-    there.
+    Links are followed as the guest would: an absolute one starts at the guest's root, where `..`
+    stops.
     """
 
     __slots__ = ("_mounts", "_root")

@@ -1,7 +1,7 @@
-"""What goes wrong, as data: faults that commands meet, and guest commands that a test provides.
+r"""What goes wrong, as data: faults that commands meet, and guest commands that a test provides.
 
-A scenario is a TOML file; `$FAKE_SMOLVM_SCENARIO` names one, by path or, for those in this folder, by
-name (`no-kvm`). Every key but `command` may be left out::
+A scenario is a TOML file; `$FAKE_SMOLVM_SCENARIO` names one, by path or, for those in this folder,
+by name (`no-kvm`). Every key but `command` may be left out::
 
     [[fault]]
     command = "machine start"   # this command, or the family: "machine"
@@ -22,7 +22,7 @@ name (`no-kvm`). Every key but `command` may be left out::
     command = ["python3", "-V"]     # exactly this argv in the guest,
     prefix = ["git"]                # or all that begin like this
     exit = 0
-    stdout = "Python 3.12.1\\n"
+    stdout = "Python 3.12.1\n"
     stderr = ""
 
     [[guest]]
@@ -74,9 +74,9 @@ class Fault:
         "env",
         "exit",
         "hang",
-        "id",
         "kill_machine",
         "machine",
+        "number",
         "skip",
         "stderr",
         "stdout",
@@ -84,17 +84,23 @@ class Fault:
         "times",
     )
 
-    def __init__(self, data: Mapping[str, Any], id: str, folder: str = _FOLDER) -> None:
-        """Take the data of a `[[fault]]`; `id` tells it from all others of one root.
+    def __init__(self, data: Mapping[str, Any], number: str, folder: str = _FOLDER) -> None:
+        """Take the data of a `[[fault]]`; `number` tells it from all others of one root.
 
         Raises ScenarioError for a key that is none.
         """
-        known = {"command": str, "machine": str, "stream": bool, "skip": int, "times": int}
+        known: dict[str, Any] = {
+            "command": str,
+            "machine": str,
+            "stream": bool,
+            "skip": int,
+            "times": int,
+        }
         known |= {"env": dict, "corrupt_store": bool, "delay_seconds": (int, float), "hang": bool}
         known |= {"kill_machine": bool, "exit": int, "stdout": str, "stderr": str}
         _check(data, known, "fault")
         get = data.get
-        self.id = id
+        self.number = number
         self.command: str = data["command"]
         self.machine: str | None = get("machine")
         self.stream: bool | None = get("stream")
@@ -210,7 +216,7 @@ def provided(
     *,
     command: Sequence[str] | None = None,
     prefix: Sequence[str] | None = None,
-    exit: int = 0,
+    exit: int = 0,  # noqa: A002  the word of the file
     stdout: str | bytes = b"",
     stderr: str | bytes = b"",
 ) -> GuestCommand:
@@ -241,9 +247,9 @@ def asked_at(socket: str) -> GuestCommand:
     ) -> Answer | None:
         from ast import literal_eval
         from socket import AF_UNIX, SHUT_WR
-        from socket import socket as Socket
+        from socket import socket as make_socket
 
-        with Socket(AF_UNIX) as connection:
+        with make_socket(AF_UNIX) as connection:
             connection.connect(socket)
             connection.sendall(repr((argv, dict(env), workdir, stdin)).encode())
             connection.shutdown(SHUT_WR)
@@ -283,7 +289,9 @@ def machine_of(matches: Matches) -> str | None:
     if "name" not in values:
         return None
     name: str | None = values["name"]
-    return DEFAULT_MACHINE if name is None and matches.command[-1] not in ("create", "run") else name
+    return (
+        DEFAULT_MACHINE if name is None and matches.command[-1] not in ("create", "run") else name
+    )
 
 
 def _is_due(fault: Fault, paths: Paths) -> bool:
@@ -292,15 +300,13 @@ def _is_due(fault: Fault, paths: Paths) -> bool:
     paths.make_state()
     # One byte a time: where it lands is this call's number, whoever else counts.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    counter = os.open(os.path.join(paths.state, f"fault-{fault.id}"), flags, 0o600)
+    counter = os.open(os.path.join(paths.state, f"fault-{fault.number}"), flags, 0o600)
     try:
         os.write(counter, b".")
         number = os.lseek(counter, 0, os.SEEK_CUR)
     finally:
         os.close(counter)
-    return number > fault.skip and (
-        fault.times is None or number <= fault.skip + fault.times
-    )
+    return number > fault.skip and (fault.times is None or number <= fault.skip + fault.times)
 
 
 def _happen(fault: Fault, paths: Paths, machine: str | None, host: Host) -> int | None:

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING
 
 import pytest
+
+import fake_smolvm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from fake_smolvm.harness.fixture import SmolvmFixture
+
+# pytester forgets every module that is first imported in one of its runs: half of a package that
+# is there already would then be another one than the other half.
+for module in pkgutil.walk_packages(fake_smolvm.__path__, "fake_smolvm."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 
 STAND_IN = """\
 #!/bin/sh
@@ -17,6 +27,9 @@ case "$*" in
   --version) echo "smolvm {version}";;
   "machine ls --json") cat "$HOME/ls" 2>/dev/null || echo "[]";;
   "machine create "*) echo "Created machine: box in $HOME";;
+  "machine start --name orphan")
+    sh -c 'sleep 60; : "$0"' "smolvm _boot-vm $HOME/vms/1/boot-config.json" >/dev/null 2>&1 &
+    echo $! > "$HOME/orphan";;
   "machine start --name "*)
     echo "Starting machine '$4'..." >&2
     echo "Machine '$4' running (PID: $$)";;

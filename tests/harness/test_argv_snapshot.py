@@ -43,7 +43,9 @@ smolvm
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    # If these tests themselves run under pytest-xdist, the runs in them are no workers of that.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0 1.4.0\n")
     pytester.makepyfile(test_it=SNAPS)
     return pytester
@@ -81,7 +83,8 @@ def test_argvs_of_ones_own_are_masked_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it="""
         def test_list(argv_snapshot):
-            assert argv_snapshot == [["smolvm", "machine", "run", "-eA=hunter22", "--", "-e", "B=c"]]
+            line = ["smolvm", "machine", "run", "-eA=hunter22", "--", "-e", "B=c"]
+            assert argv_snapshot == [line]
         """
     )
     pytester.runpytest("--snapshot-update").assert_outcomes(passed=1)

@@ -63,9 +63,7 @@ def replay(pytester: pytest.Pytester, source: str = "") -> pytest.RunResult:
     return pytester.runpytest("--smolvm=replay")
 
 
-def test_a_life_recorded_and_played(
-    pytester: pytest.Pytester, record: Any, stand_in: Path
-) -> None:
+def test_a_life_recorded_and_played(pytester: pytest.Pytester, record: Any, stand_in: Path) -> None:
     cassette = record(LIFE)
     (path,) = pytester.path.glob("cassettes/*/*.toml")
     calls = {call["argv"][1] + call["argv"][-1]: call for call in cassette["call"]}
@@ -78,7 +76,11 @@ def test_a_life_recorded_and_played(
     assert cassette["test"].endswith("::test_life")
 
     # Bytes, order, timing, endings.
-    assert said(calls["execboth"]) == [("stdout", "out\n"), ("stderr", "err\n"), ("stdout", "out\n")]
+    assert said(calls["execboth"]) == [
+        ("stdout", "out\n"),
+        ("stderr", "err\n"),
+        ("stdout", "out\n"),
+    ]
     assert calls["execboth"]["output"][1]["at"] >= 0.15
     assert calls["execboth"]["exit"] == 3
     assert calls["execdie"]["signal"] == "SIGSEGV"
@@ -207,7 +209,8 @@ def test_several_processes_at_once(pytester: pytest.Pytester, record: Any) -> No
                 return await asyncio.gather(*map(status, range(4)))
 
             assert asyncio.run(all_of_them()) == [0] * 4
-            assert subprocess.call("smolvm machine stop --name box1 && smolvm --version", shell=True) == 0
+            line = "smolvm machine stop --name box1 && smolvm --version"
+            assert subprocess.call(line, shell=True) == 0
         """
     assert len(record(source)["call"]) == 18
     replay(pytester).assert_outcomes(passed=1)

@@ -151,7 +151,8 @@ def test_scenario_that_makes_no_sense(tmp_path: Path, text: str, complaint: str)
 
 
 def in_guest(smolvm: SmolvmFixture, *argv: str) -> tuple[int, str, str]:
-    done = smolvm.run("machine", "exec", "--name", "box", "-e", "KEY=value", "-w", "/tmp", "--", *argv)  # noqa: S108
+    options = ["--name", "box", "-e", "KEY=value", "-w", "/root"]
+    done = smolvm.run("machine", "exec", *options, "--", *argv)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -170,7 +171,7 @@ def test_guest_commands(box: SmolvmFixture) -> None:
     box.guest_command(call=greet)
     assert in_guest(box, "python3", "-V") == (0, "Python 3.12.1\n", "")
     assert in_guest(box, "git", "status") == (128, "", "fatal: not a git repository\n")
-    assert in_guest(box, "greet", "me") == (4, '[["greet", "me"], "value", "/tmp", 0]', "é")
+    assert in_guest(box, "greet", "me") == (4, '[["greet", "me"], "value", "/root", 0]', "é")
     assert in_guest(box, "python3", "-c", "")[0] == 1
     assert in_guest(box, "echo", "on its own") == (0, "on its own\n", "")
 

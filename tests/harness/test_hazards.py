@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 WALK = """
-import os, subprocess, pytest
+import os, subprocess, time, pytest
 {before}
 
 {marker}
@@ -23,16 +23,28 @@ def walk(pytester: pytest.Pytester, *body: str, marker: str = "", before: str = 
     pytester.makepyfile(test_it=WALK.format(body=lines, marker=marker, before=before))
 
 
+PACK = 'run("pack create --image alpine -o p", cwd=tmp_path)'
+FROM = 'run("machine create --from p.smolmachine --net --allow-cidr 10.0.0.0/8 box", cwd=tmp_path)'
 CREATE = 'run("machine create box")'
 START = 'run("machine start --name box")'
 STOP = 'run("machine stop --name box")'
 DELETE = 'run("machine delete -f box")'
+SLOW = 'slow = {**smolvm.env, "FAKE_SMOLVM_BOOT_SECONDS": "0.4"}'
+BEGIN = 'subprocess.Popen(["smolvm", "machine", "start", "--name", "box"], env=slow)'
+BEGIN_OTHER = BEGIN.replace("box", "bax")
+WAIT = ("[start.wait() for start in starting]",)
+KILL = ("time.sleep(0.2); start.kill(); start.wait(); time.sleep(0.4)",)
+OTHER = CREATE.replace("box", "bax")
+BOTH_GONE = (STOP, DELETE, STOP.replace("box", "bax"), DELETE.replace("box", "bax"))
 DOWNLOAD = '(tmp_path / "f").touch(); run("machine cp box:/missing f", cwd=tmp_path)'
 
 
 @pytest.mark.parametrize(
     ("hazard", "body"),
     [
+        ("H1", (CREATE, DELETE, PACK, FROM, DELETE)),
+        ("H15", (CREATE, OTHER, SLOW, f"starting = [{BEGIN}, {BEGIN_OTHER}]", *WAIT, *BOTH_GONE)),
+        ("H16", (CREATE, SLOW, f"start = {BEGIN}", *KILL, START, STOP, DELETE)),
         ("H3", (CREATE, START, DELETE)),
         ("H4", (CREATE, START, DOWNLOAD, STOP, DELETE)),
         ("leak", (CREATE,)),
@@ -50,7 +62,7 @@ def test_grave_ones_fail_unless_allowed(
             "*instead: *",
             f'*on purpose? @pytest.mark.smolvm_allows("{hazard}", reason=...)*',
             "*calls of smolvm:",
-            "*ok  smolvm machine create box",
+            "*ok  smolvm machine create b?x",
         ]
     )
     walk(pytester, *body, marker=f'@pytest.mark.smolvm_allows("{hazard}", reason="known")')
@@ -144,11 +156,17 @@ def test_a_crash_of_the_fake_is_no_answer(pytester: pytest.Pytester) -> None:
             done = fake_smolvm.run("machine", "ls")
             assert done.returncode == 1
             assert "ZeroDivisionError" in done.stderr
+
+        def test_crash_out_of_process(smolvm):
+            code = "import fake_smolvm.commands.machine_ls as ls; del ls.run"
+            entry = smolvm.binary.read_text()
+            smolvm.binary.write_text(entry.replace("sys.exit(", code + "\\nsys.exit("))
+            assert "AttributeError" in smolvm.run("machine", "ls").stderr
         """
     )
     result = pytester.runpytest()
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["the fake itself failed:"])
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(["the fake itself failed:"] * 2)
 
 
 def test_machines_are_torn_down(pytester: pytest.Pytester) -> None:
@@ -157,7 +175,7 @@ def test_machines_are_torn_down(pytester: pytest.Pytester) -> None:
         CREATE,
         START,
         'if fixture == "smolvm": PIDS.append(smolvm.machine("box").status["pid"])',
-        'FOLDERS.append(smolvm.home.parent)',
+        "FOLDERS.append(smolvm.home.parent)",
         marker='@pytest.mark.smolvm_allows("leak", reason="that is the point")',
         before="PIDS, FOLDERS = [], []",
     )

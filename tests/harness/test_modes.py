@@ -101,7 +101,9 @@ def test_marker_before_option_before_variable_before_ini(
     both = ["*marked fake*", "*other real*"]
     pytester.runpytest("-s").stdout.fnmatch_lines(["smolvm: real*", *both])
     monkeypatch.setenv("PYTEST_SMOLVM", "fake")
-    pytester.runpytest("-s").stdout.fnmatch_lines(["smolvm: fake*", "*marked fake*", "*other fake*"])
+    pytester.runpytest("-s").stdout.fnmatch_lines(
+        ["smolvm: fake*", "*marked fake*", "*other fake*"]
+    )
     pytester.runpytest("-s", "--smolvm=real").stdout.fnmatch_lines(both)
 
 
@@ -109,7 +111,9 @@ def test_unknown_mode(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nsmolvm = genuine\n")
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: smolvm mode 'genuine' is none of fake, real, auto, replay"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: smolvm mode 'genuine' is none of fake, real, auto, replay"]
+    )
 
 
 def test_real_machines_are_isolated_looked_at_and_torn_down(
@@ -170,6 +174,28 @@ def test_real_of_a_later_version(
     result.stdout.fnmatch_lines(["smolvm: real 1.4.0 *"])
 
 
+def test_orphan_of_a_real_machine_is_found_and_ended(
+    pytester: pytest.Pytester, stand_in: Path
+) -> None:
+    pytester.makepyfile(
+        """
+        import pathlib, subprocess
+
+        def test_orphan(smolvm):
+            smolvm.run("machine", "start", "--name", "orphan")
+            pathlib.Path("pid").write_text((smolvm.home / "orphan").read_text())
+
+        def test_ended():
+            look = ["ps", "-o", "state=", "-p", pathlib.Path("pid").read_text().strip()]
+            seen = subprocess.run(look, stdout=subprocess.PIPE, text=True).stdout.strip()
+            assert seen[:1] in ("", "Z")
+        """
+    )
+    result = pytester.runpytest("--smolvm=real", f"--smolvm-binary={stand_in}")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["H3: *", "  here:    process * is left behind, running"])
+
+
 def test_killed_with_its_caller_gone(pytester: pytest.Pytester, stand_in: Path) -> None:
     pytester.makepyfile(
         """
@@ -180,7 +206,8 @@ def test_killed_with_its_caller_gone(pytester: pytest.Pytester, stand_in: Path) 
                 smolvm.run("machine", "exec", "--name", "box", "--", "sleep", timeout=1)
             (smolvm.home / "ls").unlink(missing_ok=True)
             for _ in range(50):
-                seen = subprocess.run(["pgrep", "-f", str(smolvm.binary)], stdout=subprocess.DEVNULL)
+                look = ["pgrep", "-f", str(smolvm.binary)]
+                seen = subprocess.run(look, stdout=subprocess.DEVNULL)
                 if seen.returncode:
                     return
                 time.sleep(0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import KINDS, make
+from wrapper_clients import KINDS, make
 
 import smolvm_wrapper
 from smolvm_wrapper import (

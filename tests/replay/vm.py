@@ -30,7 +30,7 @@ class Stage:
 
     def __init__(self, folder: Path, part: str) -> None:
         self._directions: dict[str, Any] = STAGE.get(part, {})
-        self.sandbox = Sandbox(folder)
+        self.sandbox = Sandbox(folder, fixtures=False)
         self._pids: dict[str, str] = {}
         images = folder / "images.json"
         images.write_text(NO_REGISTRY, encoding="utf-8")
@@ -60,9 +60,11 @@ class Stage:
             if ACTING.search(step["argv"][-1]):
                 self._shell(step["argv"][-1].replace(RECORDED_HOST_BINARY, str(FAKE)))
             return
-        running = [
-            (number, one, self._start(one, direction.get("env", {}))) for number, one in steps
-        ]
+        running = []
+        for number, one in steps:
+            running.append((number, one, self._start(one, direction.get("env", {}))))
+            if one is not steps[-1][1]:
+                time.sleep(direction.get("stagger", 0.0))
         if "during" in direction:
             time.sleep(GIVE_UP_SECONDS)
             self._pids["step"] = str(running[0][2].pid)

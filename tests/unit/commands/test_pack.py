@@ -41,9 +41,7 @@ def test_a_machine_made_of_a_packed_image_lives(fake: Fake, packed: Path) -> Non
     assert fake("machine", "exec", "--name", "m", "--", "sh", "-c", "echo $A").out == "b\n"
 
 
-@pytest.mark.parametrize(
-    ("given", "cpus"), [([], 2), (["--cpus", "4"], 2), (["--cpus", "3"], 3)]
-)
+@pytest.mark.parametrize(("given", "cpus"), [([], 2), (["--cpus", "4"], 2), (["--cpus", "3"], 3)])
 def test_the_default_counts_as_not_given(
     fake: Fake, packed: Path, given: list[str], cpus: int
 ) -> None:
@@ -121,8 +119,8 @@ def test_a_packed_program_runs_by_itself(fake: Fake, *, one_file: bool) -> None:
             check=False,
         )
 
-    ran = program("run", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A; pwd; exit 7")
-    assert (ran.returncode, ran.stdout) == (7, "b\n/tmp\n")
+    ran = program("run", "-e", "A=b", "-w", "/mnt", "--", "sh", "-c", "echo $A; pwd; exit 7")
+    assert (ran.returncode, ran.stdout) == (7, "b\n/mnt\n")
     assert program("--version").stdout == "my app 0.8.0\n"
     assert program("info").stdout.startswith("Mode:       container\nImage:      alpine\n")
     assert program("status").stdout == "Status: not running\n"

@@ -1,4 +1,4 @@
-"""Files in and out of a machine: what 0.8.0 refuses, and that nothing reaches outside the machine."""
+"""Files in and out of a machine: what 0.8.0 refuses, and that nothing reaches outside it."""
 
 from __future__ import annotations
 
@@ -78,8 +78,10 @@ def test_links_in_a_circle_are_an_error(root: Path, tmp_path: Path) -> None:
         ("/etc", "write file: failed to rename onto /etc: Is a directory (os error 21)"),
         (
             "/proc/x",
-            "write file: failed to write /proc/x.smolvm-upload.1.0: "
-            "No such file or directory (os error 2)",
+            (
+                "write file: failed to write /proc/x.smolvm-upload.1.0: "
+                "No such file or directory (os error 2)"
+            ),
         ),
     ],
 )

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import KINDS, make
+from wrapper_clients import KINDS, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from calls import CALLS
+from wrapper_calls import CALLS
 
 from fake_smolvm import grammars
 from fake_smolvm.compatibility import check

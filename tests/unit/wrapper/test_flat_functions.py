@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_subprocess import FakeProcess
     from syrupy.assertion import SnapshotAssertion
 
+REPOSITORY = Path(__file__).parents[3]
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("pack_create", ("alpine:3", "out"), {}),
     ("machine_create", ("vm",), {}),
@@ -245,3 +248,16 @@ def test_the_package_has_everything_on_demand() -> None:
         assert getattr(smolvm_wrapper, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = smolvm_wrapper.nonsense
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    program = """
+import sys
+before = set(sys.modules)
+import smolvm_wrapper
+print(sorted(set(sys.modules) - before - {"__future__"}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['smolvm_wrapper']\n"

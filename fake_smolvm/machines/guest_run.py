@@ -1,0 +1,469 @@
+"""A command of a guest while it runs: its thread, its output, and the ends it can come to.
+
+bashkit plays the shell; what it takes otherwise than a guest's shell is put right here, in the
+script before and in the exit code after.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import time
+
+from fake_smolvm.machines import guest_root
+from fake_smolvm.machines.guest_commands import SYSTEM, Invocation, Stopped, streaming
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
+
+    from fake_smolvm.machines.guest import Guest
+    from fake_smolvm.machines.guest_bash import Shell
+    from fake_smolvm.machines.guest_commands import Command
+
+MAX_OUTPUT = 11 << 20
+"""Bytes of one stream that come back from a command that is not streamed (hazard H14)."""
+TIMED_OUT = 124
+KILLED = 255
+"""The exit code of a command that a signal ended (hazard H12)."""
+SHELLS = frozenset(("sh", "ash", "bash", "dash"))
+
+_PIPE_SIZE = 1 << 16
+_POLL_SECONDS = 0.05
+_LINGER_SECONDS = 0.1
+_PAUSE_SECONDS = 0.15
+"""A stdin that gives nothing for so long is fed to a script as it comes."""
+_MOST_STDIN = 24 << 20
+"""Bytes that a script gets at once; bashkit has room for little more."""
+FOR_EVER = ("sleep", "infinity")
+_ENDLESS = frozenset(("cat", "head", "seq", "sleep", "yes"))
+_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-,+:@% "
+"""Characters that mean themselves to a shell, wherever they are."""
+_AT_ONCE = frozenset((*SYSTEM, "true", "false", "echo", "env", "printenv", "pwd")) - {"seq"}
+"""Commands of ours that are over before anybody could stop them."""
+_READERS_TEXT = """
+ash awk base64 bash bc bzip2 cat cksum cmp comm cut dash dd diff egrep fgrep fold grep gunzip gzip
+head hexdump jq less mapfile md5sum more nl node od paste python python3 read readarray rev sed
+select sh sha1sum sha256sum sha512sum sort split strings sum tac tail tar tee tr unexpand uniq wc
+while xargs xxd zcat
+"""
+_READERS = frozenset(_READERS_TEXT.split())
+"""Commands that may want stdin. For all others nobody waits until it ends."""
+
+
+class ConnectionLostError(Exception):
+    """The machine ended, or was cut off, while a command ran in it."""
+
+
+class GuestResult:
+    """What became of a command: its exit code, and what it wrote unless that was passed on."""
+
+    __slots__ = ("exit_code", "stderr", "stdout", "timed_out", "truncated")
+
+    def __init__(
+        self,
+        exit_code: int,
+        stdout: bytes = b"",
+        stderr: bytes = b"",
+        *,
+        truncated: bool = False,
+        timed_out: bool = False,
+    ) -> None:
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+        self.truncated = truncated
+        """Whether output was cut off at MAX_OUTPUT."""
+        self.timed_out = timed_out
+
+
+class Output:
+    """Where a command's output goes: to the result, or on as it comes."""
+
+    __slots__ = ("_closed", "_lock", "_on_output", "_parts", "sizes", "terminal")
+
+    def __init__(self, on_output: Callable[[int, bytes], None] | None, *, terminal: bool) -> None:
+        self._on_output = on_output
+        self.terminal = terminal
+        self._lock = _thread.allocate_lock()
+        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
+        self._closed = False
+        self.sizes = [0, 0]
+
+    def write(self, number: int, data: bytes) -> None:
+        """Take output; raises Stopped once nobody takes any more."""
+        if not data:
+            return
+        with self._lock:
+            if self._closed:
+                raise Stopped
+            if self.terminal:
+                number, data = 1, data.replace(b"\n", b"\r\n")
+            if self._on_output is not None:
+                self._on_output(number, data)
+                return
+            size = self.sizes[number - 1]
+            self.sizes[number - 1] = size + len(data)
+            if size < MAX_OUTPUT:
+                self._parts[number - 1].append(data[: MAX_OUTPUT - size])
+            if size + len(data) > MAX_OUTPUT + _PIPE_SIZE:
+                # The agent reads no further, so the writer gets a SIGPIPE (vm.jsonl, part b).
+                raise PipeClosedError
+
+    def close(self) -> None:
+        """Take no more."""
+        with self._lock:
+            self._closed = True
+
+    def result(self, code: int, *, timed_out: bool = False) -> GuestResult:
+        """Give what there is, with an exit code."""
+        stdout, stderr = (b"".join(parts) for parts in self._parts)
+        truncated = max(self.sizes) > MAX_OUTPUT
+        return GuestResult(code, stdout, stderr, truncated=truncated, timed_out=timed_out)
+
+
+class PipeClosedError(Exception):
+    """The command writes to where nobody reads."""
+
+
+class Run:
+    """A command while it runs, in a thread of its own."""
+
+    def __init__(
+        self,
+        guest: Guest,
+        argv: list[str],
+        output: Output,
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        stdin: BinaryIO | None,
+    ) -> None:
+        self._guest = guest
+        self._argv = argv
+        self._env = env
+        self._cwd = cwd
+        self._stdin = stdin
+        self._output = output
+        self._stop = False
+        self._shell: Shell | None = None
+        self._code: int | None = None
+        self._failure: BaseException | None = None
+        self._command_over = _thread.allocate_lock()
+        self._command_over.acquire()
+        self._all_over = _thread.allocate_lock()
+        self._all_over.acquire()
+
+    def wait(
+        self,
+        timeout: float | None,
+        cancelled: Callable[[], bool] | None,
+        *,
+        for_children: bool,
+    ) -> GuestResult:
+        """Start the command and wait for its end, or another one."""
+        self._argv = _without_shell(self._argv, self._guest)
+        command = streaming(self._argv)
+        if command is not None and self._argv[0] in _AT_ONCE:
+            self._live(command)
+        else:
+            _thread.start_new_thread(self._live, (command,))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        over = self._all_over if for_children and not self._detaches() else self._command_over
+        try:
+            while not over.acquire(timeout=_step(deadline)):
+                if deadline is not None and time.monotonic() >= deadline:
+                    return self._output.result(TIMED_OUT, timed_out=True)
+                process = self._guest.process
+                if process is not None and process.condition() == "gone":
+                    raise ConnectionLostError
+                if cancelled is not None and cancelled():
+                    raise ConnectionLostError
+        finally:
+            self._stop = True
+            self._output.close()
+            self._leave()
+        if self._failure is not None:
+            if not os.path.isdir(self._guest.root):
+                raise ConnectionLostError  # the machine was deleted meanwhile
+            raise self._failure
+        return self._output.result(KILLED if self._code is None or self._code < 0 else self._code)
+
+    def stay(self) -> None:
+        """Have `ps` show this command: its client is gone, and it goes on."""
+        self._guest.note_background(self._argv)
+
+    def linger(self) -> None:
+        """Stay until the children that the command left behind are done, or the machine is gone."""
+        process = self._guest.process
+        while self._detaches() and not self._all_over.acquire(timeout=_LINGER_SECONDS):
+            if process is not None and process.condition() == "gone":
+                return
+
+    def _leave(self) -> None:
+        """Let go of a shell that is not done: its children go on if they are meant to."""
+        if self._shell is None or not self._all_over.locked():
+            return
+        if self._code is None or not self._detaches():
+            self._shell.cancel()
+        else:
+            _thread.start_new_thread(self._outlast, ())
+
+    def _outlast(self) -> None:
+        """Wait for the children that were left behind, and end them with their machine."""
+        self.linger()
+        if self._shell is not None:
+            self._shell.cancel()
+
+    def _detaches(self) -> bool:
+        """Whether the script leaves children behind that hold no output of its."""
+        return leaves_children(" ".join(self._argv))
+
+    def _live(self, command: Command | None) -> None:
+        try:
+            code = self._run_shell() if command is None else self._run_command(command)
+            self._end(code)
+        except (Stopped, PipeClosedError, BrokenPipeError):
+            self._end(-1)
+        except BaseException as failure:  # noqa: BLE001 - raised where somebody waits
+            self._failure = failure
+            self._end(-1)
+        self._all_over.release()
+
+    def _end(self, code: int) -> None:
+        if self._code is None:
+            self._code = code
+            self._command_over.release()
+
+    def _run_command(self, command: Command) -> int:
+        call = Invocation(
+            self._guest,
+            self._argv,
+            env=self._env,
+            cwd=self._cwd,
+            read=self._read,
+            out=lambda data: self._output.write(1, data),
+            stderr=lambda data: self._output.write(2, data),
+            wait=self._sleep,
+        )
+        return command(call)
+
+    def _run_shell(self) -> int:
+        from fake_smolvm.machines.guest_bash import Shell
+
+        guest = self._guest
+        argv = [_rewritten(word) for word in self._argv]
+        text = " ".join(argv)
+        if "/bin" in text or "sbin" in text:
+            guest_root.show_commands(guest.root, guest.identity)
+        guest_root.provide_scripts(guest.root, guest.identity, text)
+        shell = self._shell = Shell(
+            guest, script=text, out=self._output.write, on_end=self._shell_end
+        )
+        if argv[0] in SHELLS and len(argv) == 1:
+            return self._session(shell)
+        stdin, ended = b"", True
+        if self._stdin is not None and (argv[0].startswith("/") or _may_read(text)):
+            stdin, ended = self._stdin_at_hand()
+        if "/dev/" in text:
+            folder = _devices(guest, text)
+            if folder is not None:
+                shell.mount_devices(folder)
+        if argv[0] in ("ash", "dash"):
+            argv[0] = "sh"
+        more = None if ended else self._more_stdin
+        code = shell.run(argv, self._env, self._cwd, stdin=stdin, more=more)
+        return self._signalled(code, text)
+
+    def _stdin_at_hand(self) -> tuple[bytes, bool]:
+        """Read stdin until it ends or pauses; gives what came, and whether it ended."""
+        parts: list[bytes] = []
+        size = 0
+        while size < _MOST_STDIN:
+            data = self._more_stdin(_PAUSE_SECONDS)
+            if data is None or not data:
+                return b"".join(parts), data is None
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts), False
+
+    def _more_stdin(self, seconds: float = 0.0) -> bytes | None:
+        """Give what comes on stdin within so many seconds, maybe nothing; None at its end."""
+        if self._stdin is None:
+            return None
+        try:
+            number = self._stdin.fileno()
+        except OSError:
+            return self._read(1 << 20) or None
+        import select
+
+        deadline = time.monotonic() + seconds
+        while not select.select([number], [], [], min(seconds, _POLL_SECONDS))[0]:
+            if self._stop:
+                raise Stopped
+            if time.monotonic() >= deadline:
+                return b""
+        return self._read(1 << 20) or None
+
+    def _session(self, shell: Shell) -> int:
+        """Be a shell that reads its commands from stdin, line by line."""
+        shell.begin_session(self._env, self._cwd)
+        pending, code = "", 0
+        for line in self._lines():
+            self._prompt(shell, pending, line)
+            pending += line
+            if not shell.is_complete(pending):
+                continue
+            shell.forget_end()
+            code = shell.evaluate(f"{pending}\n__end $?")
+            pending = ""
+            if not shell.ended:
+                return code
+        self._prompt(shell, "", "\n")
+        return code
+
+    def _prompt(self, shell: Shell, pending: str, line: str) -> None:
+        """Show what a terminal shows before a command: the prompt, and the line again."""
+        if self._output.terminal:
+            home = self._env.get("HOME", "/")
+            folder = shell.folder
+            folder = f"~{folder[len(home) :]}" if folder == home else folder
+            prompt = "> " if pending else f"{folder} # "
+            self._output.write(1, (prompt + line).encode(errors="replace"))
+
+    def _lines(self) -> Iterator[str]:
+        rest = b""
+        while data := self._read(1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace") + "\n"
+        if rest:
+            yield rest.decode(errors="replace") + "\n"
+
+    def _shell_end(self, code: int) -> None:
+        if self._argv[0] in SHELLS and len(self._argv) == 1:
+            return
+        if leaves_children(" ".join(self._argv)):
+            for line in _children(" ".join(self._argv)):
+                self._guest.note_background([line])
+        self._end(self._signalled(code, " ".join(self._argv)))
+
+    def _signalled(self, code: int, text: str) -> int:
+        """Tell an end by a signal from an exit code: bashkit gives 128 and more for both."""
+        return -1 if 128 < code < 192 and "kill" in text else code  # noqa: PLR2004
+
+    def _read(self, size: int) -> bytes:
+        """Read stdin as it comes; nothing at its end."""
+        if self._stdin is None:
+            return b""
+        read: Callable[[int], bytes] = getattr(self._stdin, "read1", None) or self._stdin.read
+        data = read(size) or b""
+        if self._stop:
+            raise Stopped
+        if self._output.terminal and not self._stdin.isatty():
+            self._output.write(1, data)  # the echo of a terminal
+        return data
+
+    def _sleep(self, seconds: float | None) -> None:
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = 1.0 if end is None else end - time.monotonic()
+            if self._stop:
+                raise Stopped
+            if left <= 0:
+                return
+            time.sleep(min(left, _POLL_SECONDS))
+
+
+def wants_stdin(argv: Sequence[str]) -> bool:
+    """Whether a command with these arguments reads stdin, to its end, and before anything else."""
+    name = argv[0].rpartition("/")[2]
+    return name in _READERS and all(word.startswith("-") and word != "-c" for word in argv[1:])
+
+
+def _step(deadline: float | None) -> float:
+    if deadline is None:
+        return _POLL_SECONDS
+    return max(0.0, min(_POLL_SECONDS, deadline - time.monotonic()))
+
+
+def _without_shell(argv: list[str], guest: Guest) -> list[str]:
+    """Give the argv of a script that is one plain command of ours with output without end to it.
+
+    A shell puts the command in its own place then, and bashkit has no room for such output.
+    """
+    if len(argv) != 3 or argv[0] not in SHELLS or argv[1] != "-c":  # noqa: PLR2004
+        return argv
+    command, sign, place = argv[2].partition(">")
+    place = place.strip()
+    if sign and command.strip() == "cat" and place and not place.strip(_PLAIN.rstrip()):
+        return ["dd", f"of={place}", "status=none"]
+    words = argv[2].split()
+    if not words or words[0] not in _ENDLESS or argv[2].strip(_PLAIN):
+        return argv
+    return words if words[0] in guest.identity.names else argv
+
+
+def _devices(guest: Guest, text: str) -> str | None:
+    """Give a host folder with those devices that a script reads; None if it reads none.
+
+    They are files: as long as the largest number in the script, for bashkit has nothing endless.
+    """
+    names = [name for name in ("zero", "urandom", "random") if f"/dev/{name}" in text]
+    if not names:
+        return None
+    import re
+
+    numbers = [int(number) for number in re.findall(r"\d+", text) if len(number) < 12]  # noqa: PLR2004
+    numbers += [int(number) << 10 for number in re.findall(r"(\d+)[kK]", text)]
+    numbers += [int(number) << 20 for number in re.findall(r"(\d+)M", text)]
+    counts = [int(number) for number in re.findall(r"count=(\d+)", text)]
+    largest = max(numbers, default=0) * max(counts, default=1)
+    folder = os.path.join(os.path.dirname(guest.root), "dev")
+    os.makedirs(folder, exist_ok=True)
+    for name in names:
+        size = min(max(largest, 1 << 16), (1 << 26) if name == "zero" else (1 << 22))
+        with open(os.path.join(folder, name), "wb") as file:
+            if name == "zero":
+                file.truncate(size)
+            else:
+                file.write(os.urandom(size))
+    return folder
+
+
+def _rewritten(word: str) -> str:
+    """Put into a script what bashkit means otherwise.
+
+    Its shell is process 1, which in a guest is the init; its `dd` keeps all in memory; its
+    `command -v` and `type` know commands that the guest has not, and not where the others are.
+    """
+    if not any(sign in word for sign in ("kill", "dd ", "command", "type ")):
+        return word
+    import re
+
+    word = re.sub(r"\bcommand\s+-[vV]\s+(?=[\w.+-])", "__command_v ", word)
+    word = re.sub(r"(?<![\w-])type\s+(?=[\w.+-]+\s*(?:[;&|>\n)]|$))", "__type ", word)
+    word = re.sub(r"\bkill\s+(?:-\w+\s+)?1\b(?![\d.])", "true", word)
+    return re.sub(r"\bdd\b(?=[^|;&\n]*\bif=/dev/)(?=[^|;&\n]*\bof=)", "__dd", word)
+
+
+def _may_read(text: str) -> bool:
+    import re
+
+    return not _READERS.isdisjoint(re.findall(r"[\w.]+", text))
+
+
+def leaves_children(text: str) -> bool:
+    """Whether a script starts children in the background whose output goes elsewhere."""
+    return any(_children(text))
+
+
+def _children(text: str) -> list[str]:
+    if "&" not in text or ">" not in text:
+        return []
+    import re
+
+    children = re.findall(r"([^;&|\n()]*[^&>\d\s]?\s*\d?>{1,2}\s*[^&\s][^;|\n]*?)&(?![&>\d])", text)
+    shown = [re.sub(r"\d?[<>]+&?\s*\S+", "", child).strip() for child in children]
+    return [re.sub(r"^(?:sh -c\s+|nohup\s+|setsid\s+|['\"({\s]+)*", "", child) for child in shown]

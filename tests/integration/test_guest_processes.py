@@ -1,0 +1,144 @@
+"""Commands in a machine and the processes that asked for them: who ends with whom."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAKE = Path(sys.executable).with_name("fake_smolvm")
+
+
+class Machine:
+    """A running machine, its host processes real ones."""
+
+    def __init__(self, home: Path) -> None:
+        self._env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+        self.run("create", "m1", check=True)
+        self.run("start", "--name", "m1", check=True)
+
+    def run(self, *argv: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [FAKE, "machine", *argv],
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=20,
+        )
+
+    def exec(self, *argv: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [FAKE, "machine", "exec", "--name", "m1", *argv],
+            env=self._env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def sh(self, script: str) -> str:
+        return self.run("exec", "--name", "m1", "--", "sh", "-c", script).stdout
+
+    def grows(self, file: str) -> bool:
+        size = self.sh(f"wc -c < {file}")
+        time.sleep(0.6)
+        return self.sh(f"wc -c < {file}") != size
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    yield machine
+    machine.run("stop", "--name", "m1")
+
+
+TICK = "while :; do echo tick >> /root/ticks; sleep 0.1; done"
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "goes_on"),
+    [([], signal.SIGKILL, False), (["--stream"], signal.SIGINT, False),
+     (["-i"], signal.SIGTERM, True)],
+)  # fmt: skip
+def test_a_command_whose_client_is_killed(
+    machine: Machine, option: list[str], number: signal.Signals, goes_on: bool
+) -> None:
+    client = machine.exec(*option, "--", "sh", "-c", TICK)
+    time.sleep(0.8)
+    client.send_signal(number)
+    client.communicate()
+    assert client.returncode == -number
+    assert machine.grows("/root/ticks") == goes_on
+    assert ("tick" in machine.sh("ps")) == goes_on
+
+
+def test_a_child_without_our_output_goes_on_until_the_machine_stops(machine: Machine) -> None:
+    start = time.monotonic()
+    assert machine.sh(f"({TICK}) >/dev/null 2>&1 & echo started") == "started\n"
+    assert time.monotonic() - start < 3
+    assert machine.grows("/root/ticks")
+    machine.run("stop", "--name", "m1")
+    machine.run("start", "--name", "m1")
+    assert not machine.grows("/root/ticks")
+    assert "tick" not in machine.sh("ps | grep -v grep")
+
+
+def test_a_child_with_our_output_is_waited_for(machine: Machine) -> None:
+    assert machine.sh("(sleep 1; echo late) & echo now") == "now\nlate\n"
+    client = machine.exec("-i", "--", "sh", "-c", "sleep 30 & echo now")
+    assert client.communicate(timeout=5)[0] == b"now\n"
+
+
+def test_a_stream_comes_as_it_is_written(machine: Machine) -> None:
+    client = machine.exec("--stream", "--", "sh", "-c", "echo one; sleep 2; echo two")
+    assert client.stdout is not None
+    start = time.monotonic()
+    assert client.stdout.readline() == b"one\n"
+    assert time.monotonic() - start < 1.5
+    assert client.communicate()[0] == b"two\n"
+
+
+def test_stdin_comes_as_it_is_written(machine: Machine) -> None:
+    for argv in (["cat"], ["sh"]):
+        client = machine.exec("-i", "--", *argv)
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(b"echo hi\n")
+        client.stdin.flush()
+        assert client.stdout.readline() in (b"echo hi\n", b"hi\n")
+        client.stdin.close()
+        assert client.wait(timeout=5) == 0
+        client.stdout.close()
+        assert client.stderr is not None
+        client.stderr.close()
+
+
+def test_the_reader_of_the_output_may_leave(machine: Machine) -> None:
+    client = machine.exec("--", "seq", "1", "300000")
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"1\n"
+    client.stdout.close()
+    assert client.wait(timeout=10) == 0
+    client.communicate()
+    assert machine.sh("echo alive") == "alive\n"
+
+
+def test_a_guest_that_powers_itself_off_is_unreachable(machine: Machine) -> None:
+    client = machine.exec("--", "poweroff", "-f")
+    with pytest.raises(subprocess.TimeoutExpired):
+        client.wait(timeout=1)
+    client.kill()
+    client.communicate()
+    assert '"state": "unreachable"' in machine.run("ls", "--json").stdout
+    assert "not running" in machine.run("exec", "--name", "m1", "--", "true").stderr
+    assert machine.run("start", "--name", "m1").returncode == 0
