@@ -26,6 +26,9 @@ MAY_IMPORT = {
         "fake_smolvm.values",
         "_sha2",  # of Python's own library, from 3.12 on
         "bashkit",
+        # For types alone: what a guest is given of its caller.
+        "fake_smolvm.host",
+        "fake_smolvm.scenarios",
     },
     "fake_smolvm.commands": {
         "fake_smolvm.clap",
