@@ -24,7 +24,8 @@ MAY_IMPORT = {
         "fake_smolvm.errors",
         "fake_smolvm.fastjson",
         "fake_smolvm.values",
-        "_sha2",  # of Python's own library, from 3.12 on
+        "_sha2",  # Python's own, from 3.12 on;
+        "_sha256",  # until then
         "bashkit",
         # For types alone: what a guest is given of its caller.
         "fake_smolvm.host",
