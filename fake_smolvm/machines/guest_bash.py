@@ -22,6 +22,7 @@ _MODULE = "bashkit._bashkit"
 _loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
 _MOST_IN_MEMORY = 8 << 20
+_NO_ROOM = b"fake_smolvm: killed: its shell has room for 32 MB at a time, a real guest for more\n"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
 _loading = _thread.allocate_lock()
@@ -37,14 +38,17 @@ class Shell:
 
     __slots__ = (
         "_bash",
+        "_beside",
+        "_clean_up",
         "_commands",
         "_ended",
         "_first",
-        "_folder",
+        "_memory",
         "_more",
         "_on_end",
         "_out",
         "_passed",
+        "_script",
         "_torn",
     )
 
@@ -65,11 +69,15 @@ class Shell:
         self._on_end = on_end
         self._ended: int | None = None
         self._commands = guest.identity.names
+        self._script = script
+        self._memory = guest.memory_mib << 20
         builtins = {
             name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
         }
         builtins["__end"] = self._end
         builtins["__stdin"] = self._stdin
+        self._beside = guest.root.rpartition("/")[0]
+        self._clean_up: Callable[[], None] | None = None
         self._first = b""
         self._more: Callable[[], bytes | None] = bytes
         python = "python3" in guest.identity.names
@@ -100,12 +108,15 @@ class Shell:
             memory.write_file("/fd0", stdin)
             self._bash.mount("/proc/self", memory)
             return
-        from tempfile import TemporaryDirectory
+        import os
+        from shutil import rmtree
+        from tempfile import mkdtemp
 
-        self._folder = TemporaryDirectory(prefix="fake_smolvm-")
-        with open(f"{self._folder.name}/fd0", "wb") as file:
+        folder = mkdtemp(prefix="stdin-", dir=self._beside)
+        self._clean_up = lambda: rmtree(folder, ignore_errors=True)
+        with open(os.path.join(folder, "fd0"), "wb") as file:
             file.write(stdin)
-        self._bash.mount("/proc/self", _load().FileSystem.real(self._folder.name))
+        self._bash.mount("/proc/self", _load().FileSystem.real(folder))
 
     def mount_devices(self, folder: str) -> None:
         """Let the files of a host folder be the guest's devices."""
@@ -122,16 +133,22 @@ class Shell:
     ) -> int:
         """Run a command to the end of all its children; give its exit code.
 
-        `stdin` is all of its stdin or, with `more`, the first of it: that gives what has come since,
-        and None at the end. What comes so is text: bashkit takes no bytes there.
+        `stdin` is all of its stdin or, with `more`, the first of it: that gives what has come
+        since, and None at the end. What comes so is text: bashkit takes no bytes there.
         """
         words = [f"{name}={quoted(value)}" for name, value in env.items() if _is_name(name)]
         words += [quoted(word) for word in argv]
         if more is not None:
             self._first = stdin
             self._more = more
-            command = f"while __stdin; do sleep 0.01; done | {{ {' '.join(words)}; __end $?; }}"
-            return self.evaluate(f"cd {quoted(cwd)}\n{command}")
+            command = f"( {' '.join(words)} )"
+            if argv[1:2] == ["-c"]:
+                # A subshell gives its output as it comes, a shell of its own would not.
+                setup = [f"export {name}={quoted(env[name])}" for name in env if _is_name(name)]
+                given = " ".join([quoted(word) for word in argv[4:]])
+                command = "(\n" + "\n".join([*setup, f"set -- {given}", argv[2], ")"])
+            feed = "while __stdin; do sleep 0.01; done"
+            return self.evaluate(f"cd {quoted(cwd)}\n{feed} | {{ {command}\n__end $?; }}")
         if stdin:
             self._provide(stdin)
             words.append(f"< {_STDIN}")
@@ -158,8 +175,12 @@ class Shell:
         self._passed = [0, 0]
         self._torn = [False, False]
         result = self._bash.execute_sync(script, on_output=self._pass_on)
+        if self._clean_up is not None:
+            self._clean_up()
         if result.error is not None and result.error.startswith(_LIMIT):
             # What bashkit has no room for, the guest has no memory for: it gets killed.
+            if largest_number(self._script) <= self._memory:
+                self._out(2, _NO_ROOM)
             self._on_end(-9)
             return -9
         if result.error is None:
@@ -237,6 +258,18 @@ class Shell:
         if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
             return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
         return line
+
+
+def largest_number(script: str) -> int:
+    """Give the largest number of bytes that a script may be about."""
+    if not any(digit in script for digit in "0123456789"):
+        return 0
+    import re
+
+    units = {"k": 10, "K": 10, "M": 20, "G": 30}
+    found = re.findall(r"(?<!\d)(\d{1,12})([kKMG]?)(?!\d)", script)
+    count = max([int(number) for number in re.findall(r"count=(\d{1,12})", script)], default=1)
+    return count * max([int(number) << units.get(unit, 0) for number, unit in found], default=0)
 
 
 def quoted(word: str) -> str:

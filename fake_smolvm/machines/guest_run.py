@@ -413,13 +413,9 @@ def _devices(guest: Guest, text: str) -> str | None:
     names = [name for name in ("zero", "urandom", "random") if f"/dev/{name}" in text]
     if not names:
         return None
-    import re
+    from fake_smolvm.machines.guest_bash import largest_number
 
-    numbers = [int(number) for number in re.findall(r"\d+", text) if len(number) < 12]  # noqa: PLR2004
-    numbers += [int(number) << 10 for number in re.findall(r"(\d+)[kK]", text)]
-    numbers += [int(number) << 20 for number in re.findall(r"(\d+)M", text)]
-    counts = [int(number) for number in re.findall(r"count=(\d+)", text)]
-    largest = max(numbers, default=0) * max(counts, default=1)
+    largest = largest_number(text)
     folder = os.path.join(os.path.dirname(guest.root), "dev")
     os.makedirs(folder, exist_ok=True)
     for name in names:

@@ -109,7 +109,7 @@ def test_a_stream_comes_as_it_is_written(machine: Machine) -> None:
 
 
 def test_stdin_comes_as_it_is_written(machine: Machine) -> None:
-    for argv in (["cat"], ["sh"]):
+    for argv in (["cat"], ["sh"], ["sh", "-c", 'while read l; do echo "$l"; done']):
         client = machine.exec("-i", "--", *argv)
         assert client.stdin is not None
         assert client.stdout is not None
