@@ -38,6 +38,12 @@ MAY_IMPORT = {
         "fake_smolvm.host",
         "fake_smolvm.machines",
     },
+    "fake_smolvm.scenarios": {
+        "fake_smolvm.clap",
+        "fake_smolvm.fastjson",
+        "fake_smolvm.host",
+        "fake_smolvm.machines",
+    },
     "fake_smolvm.harness": {"fake_smolvm", "pytest", "_pytest", "pytest_subprocess", "syrupy"},
 }
 
