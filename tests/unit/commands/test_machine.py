@@ -140,23 +140,6 @@ def test_images_and_prune(fake: Fake) -> None:
     )
 
 
-def test_ls_of_ten_thousand(fake: Fake) -> None:
-    from time import perf_counter
-
-    from fake_smolvm.machines.paths import Paths
-    from fake_smolvm.machines.record import Record
-    from fake_smolvm.machines.store import Store
-
-    store = Store(Paths({"HOME": str(fake.home)}))
-    for number in range(10_000):
-        store.add(Record(f"m{number}", number))
-    start = perf_counter()
-    listed = fake("machine", "ls").out
-    # The limit for a whole process is about 115 ms; this is a guard against the quadratic.
-    assert perf_counter() - start < 1
-    assert listed.count("\n") == 10_002
-
-
 def test_nothing_of_a_deleted_machine_is_in_the_next_one(fake: Fake) -> None:
     machines = fake.home / ".fake_smolvm" / "vms"
     for _ in range(2):
