@@ -30,21 +30,8 @@ def run(matches: Matches, host: Host) -> int:
         return machine_create_from.run(matches, host)
     paths, store = open_state(host)
     record = Record(new_name(matches["name"]), int(time.time()))
-    set_network(record, matches, paths)
-    record.image = matches["image"]
-    record.cpus = matches["cpus"]
-    record.mem = matches["mem"]
-    record.storage_gb = matches["storage"]
-    record.overlay_gb = matches["overlay"]
-    record.ports = matches["port"]
     record.init = matches["init"]
-    record.workdir = matches["workdir"]
-    volumes: Sequence[str] = matches["volume"]
-    env: Sequence[str] = matches["env"]
-    if matches["smolfile"] is not None:
-        from fake_smolvm.machines import smolfile
-
-        volumes, env = smolfile.load(matches["smolfile"], host.cwd).merge_into(record, volumes, env)
+    volumes, env = set_options(record, matches, host, paths)
     record.env = resources.parse_env(env)
     resources.check(record, host.err)
     resources.check_network_backend(record)
@@ -69,6 +56,31 @@ def run(matches: Matches, host: Host) -> int:
             consequence="the allowed destinations are recorded, and not enforced",
         )
     return 0
+
+
+def set_options(
+    record: Record, matches: Matches, host: Host, paths: Paths
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Take over what `create` and `run` have in common, the Smolfile included.
+
+    Gives the volumes and the environment, still to be read. Raises CommandError for a Smolfile that
+    cannot be used, and for a host of `--allow-host` that cannot be resolved.
+    """
+    set_network(record, matches, paths)
+    record.image = matches["image"]
+    record.cpus = matches["cpus"]
+    record.mem = matches["mem"]
+    record.storage_gb = matches["storage"]
+    record.overlay_gb = matches["overlay"]
+    record.ports = matches["port"]
+    record.workdir = matches["workdir"]
+    volumes: Sequence[str] = matches["volume"]
+    env: Sequence[str] = matches["env"]
+    if matches["smolfile"] is None:
+        return volumes, env
+    from fake_smolvm.machines import smolfile
+
+    return smolfile.load(matches["smolfile"], host.cwd).merge_into(record, volumes, env)
 
 
 def new_name(given: str | None) -> str:

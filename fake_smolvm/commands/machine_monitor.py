@@ -159,7 +159,6 @@ class _Watch:
 def _set_exited(record: Record) -> None:
     record.state = "stopped"
     record.pid = None
-    record.last_exit_code = None
 
 
 def _first(recorded: int | None, given: int) -> int:

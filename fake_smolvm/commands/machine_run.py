@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from fake_smolvm.commands.machine_create import set_network
+from fake_smolvm.commands.machine_create import set_options
 from fake_smolvm.commands.machine_exec import Leaving, Session
 from fake_smolvm.commands.shared import DEFAULT_MACHINE, open_state, pull
 from fake_smolvm.errors import CommandError
@@ -15,8 +15,6 @@ from fake_smolvm.machines.store import MachineExistsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.lifecycle import Process
@@ -87,22 +85,8 @@ class _Asked:
 
     def _fill(self, matches: Matches) -> None:
         host, record = self.host, self.record
-        set_network(record, matches, self.paths)
-        record.image = matches["image"]
         record.cmd = self.command
-        record.cpus = matches["cpus"]
-        record.mem = matches["mem"]
-        record.storage_gb = matches["storage"]
-        record.overlay_gb = matches["overlay"]
-        record.ports = matches["port"]
-        record.workdir = matches["workdir"]
-        volumes: Sequence[str] = matches["volume"]
-        env: Sequence[str] = matches["env"]
-        if matches["smolfile"] is not None:
-            from fake_smolvm.machines import smolfile
-
-            file = smolfile.load(matches["smolfile"], host.cwd)
-            volumes, env = file.merge_into(record, volumes, env)
+        volumes, env = set_options(record, matches, host, self.paths)
         record.env = resources.parse_env(env)
         if len(record.env) < len(env):
             from fake_smolvm.machines.hazards import note

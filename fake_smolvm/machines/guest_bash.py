@@ -25,7 +25,6 @@ _MOST_IN_MEMORY = 8 << 20
 _NO_ROOM = b"fake_smolvm: killed: its shell has room for 32 MB at a time, a real guest for more\n"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
-_loading = _thread.allocate_lock()
 _CO_COROUTINE = 0x80
 _LIMIT = "resource limit exceeded"
 

@@ -51,7 +51,6 @@ class Record:
     """0: 300 seconds."""
     restart_count: int = 0
     user_stopped: bool = False
-    last_exit_code: int | None = None
     init: Sequence[str] = ()
     init_completed: bool = False
     images_pruned: bool = False
