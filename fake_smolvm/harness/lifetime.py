@@ -30,6 +30,8 @@ def on_path(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> Iterator[SmolvmFixture]:
     """Give the fixture `smolvm`."""
+    if settings.record:
+        taping.prepare(request, settings)
     sandbox = Sandbox()
     try:
         sandbox.enter(monkeypatch, real=settings.mode == "real")
@@ -38,17 +40,19 @@ def on_path(
         )
         if settings.mode == "replay":
             cassette = taping.insert(request, sandbox, places)
-            fixture = SmolvmFixture(sandbox, "replay", cassette.version, None)
+            seen = taping.seen_again(sandbox, cassette)
+            fixture = SmolvmFixture(sandbox, "replay", cassette.version, seen)
             with _life(request, fixture, settings, lambda: taping.not_played(sandbox, cassette)):
                 yield fixture
             return
         _put_on_path(sandbox, settings)
         inspection = Inspection(sandbox, settings.binary, settings.version)
-        fixture = SmolvmFixture(sandbox, settings.mode, settings.version, inspection)
-        with _life(request, fixture, settings, inspection=inspection):
-            yield fixture
+        with taping.recording(sandbox, inspection, record=settings.record) as remembered:
+            fixture = SmolvmFixture(sandbox, settings.mode, settings.version, remembered.inspection)
+            with _life(request, fixture, settings, inspection=inspection):
+                yield fixture
         if settings.record and not request.node.stash.get(plugin.FAILED, False):
-            taping.record(request, sandbox, settings, places)
+            taping.record(request, sandbox, settings, places, remembered, given=fixture.given)
     finally:
         sandbox.remove()
 

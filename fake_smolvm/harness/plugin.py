@@ -85,6 +85,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
     if mode in ("real", "auto") or config.getini("smolvm_allows"):
         _settings(config)
+    if mode == "replay":
+        from fake_smolvm.harness.unplayed import Unplayed
+
+        config.pluginmanager.register(Unplayed(config, _settings(config).allowed))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -107,6 +111,8 @@ def pytest_runtest_makereport(
             item.stash[FAILED] = True
         if report.failed and call.when == "call":
             report.sections.append(("smolvm calls", item.stash[FIXTURE].timeline()))
+            if refused := item.stash[FIXTURE].refused:
+                report.sections.append(("smolvm replay", refused))
         if call.when == "teardown" and STORY in item.stash:
             failed = item.stash.get(FAILED, False)
             # An attribute of a report is what pytest-xdist carries from its workers.
@@ -186,8 +192,12 @@ def fake_smolvm(
 
 
 @pytest.fixture
-def argv_snapshot(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> SnapshotAssertion:
+def argv_snapshot(
+    request: pytest.FixtureRequest, snapshot: SnapshotAssertion
+) -> Iterator[SnapshotAssertion]:
     """A snapshot of command lines: `assert argv_snapshot == smolvm.calls`."""
     from fake_smolvm.harness.argv_snapshot import extension
+    from fake_smolvm.harness.drawn import watched
 
-    return snapshot.use_extension(extension(request))
+    with watched():
+        yield snapshot.use_extension(extension(request))
