@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SHORTEST = 8
 """Characters of random text that are recognised; fewer could stand there by chance."""
 _MOST_DRAWS = 20_000
+_MOST_SEARCHED = 1 << 20
+"""Characters of a text that are looked through."""
 _UUID_BYTES = 16
 _LONGEST_BYTES = 64
 """More at once is a key or a file's content, no part of a name."""
@@ -61,7 +63,7 @@ class Drawn:
         """
         if not self._index:
             return
-        for run in _RANDOM_RUN.finditer(text):
+        for run in _RANDOM_RUN.finditer(text[:_MOST_SEARCHED]):
             rest = run[0]
             while len(rest) >= SHORTEST:
                 kind, length = self._at_start(rest)

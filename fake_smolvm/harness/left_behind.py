@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import stat
 from ast import literal_eval
@@ -88,17 +89,47 @@ def note_mounts(folder: str, line: Read, cwd: str) -> list[str]:
 
 
 class Watch:
-    """What one call changes on the host; taken just before it starts."""
+    """What one call changes on the host."""
 
-    def __init__(self, folder: str, line: Read, cwd: str) -> None:
+    def __init__(
+        self,
+        folder: str,
+        typed: dict[str, str],
+        before: dict[str, tuple[int, ...] | None],
+        mounted: dict[str, dict[str, tuple[int, ...]] | None],
+    ) -> None:
         self._ignored = os.path.realpath(folder)
         self._own = host_files.OwnFolders.read(folder)
-        self._typed = {typed: os.path.join(cwd, typed) for typed in typed_files(line)}
-        self._before = {typed: _signature(path) for typed, path in self._typed.items()}
-        self._mounted = {
-            host: host_files.signatures(host, self._ignored, MOST_WATCHED)
+        self._typed = typed
+        self._before = before
+        self._mounted = mounted
+
+    @classmethod
+    def begin(cls, folder: str, line: Read, cwd: str) -> Watch:
+        """Look at what a call of the sandbox in `folder` could change, just before it starts."""
+        typed = {name: os.path.join(cwd, name) for name in typed_files(line)}
+        before = {name: _signature(path) for name, path in typed.items()}
+        ignored = os.path.realpath(folder)
+        mounted = {
+            host: host_files.signatures(host, ignored, MOST_WATCHED)
             for host in note_mounts(folder, line, cwd)
         }
+        return cls(folder, typed, before, mounted)
+
+    def save(self, path: str) -> None:
+        """Keep what was seen, for who looks again if this process is killed; OSError if not."""
+        if self._typed or self._mounted:
+            with open(path, "wb") as file:
+                marshal.dump((self._typed, self._before, self._mounted), file)
+
+    @classmethod
+    def load(cls, path: str, folder: str) -> Watch | None:
+        """Return what a process of the sandbox in `folder` saved; None if it had nothing to."""
+        try:
+            with open(path, "rb") as file:
+                return cls(folder, *marshal.load(file))  # noqa: S302  our own
+        except (OSError, EOFError, ValueError, TypeError):
+            return None
 
     def note(self, note: Callable[..., None]) -> None:
         """Note, as events of a recording, what has changed since."""

@@ -7,6 +7,7 @@ that a run without these fixtures does not need.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +86,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
     if mode in ("real", "auto") or config.getini("smolvm_allows"):
         _settings(config)
+    if config.getoption("smolvm_record") != "none":
+        from fake_smolvm.harness.drawn import watched
+
+        # From here on, as a test module may draw a name for all its tests.
+        stack = ExitStack()
+        stack.enter_context(watched())
+        config.add_cleanup(stack.close)
     if mode == "replay":
         from fake_smolvm.harness.unplayed import Unplayed
 

@@ -54,6 +54,8 @@ _IDLE_AFTER_EXIT_SECONDS = 0.05
 """How long output may stay away, once the binary is over, before nobody waits for more."""
 _PATIENCE_SECONDS = 10
 """How long a recorder that was killed may take to be gone."""
+_WATCHED = ".watched"
+"""Ends the name of the file that says what the call's files on the host were before it."""
 _CALLED = ".called"
 """Ends the name of the file that says: this process was started, and has noted nothing yet."""
 
@@ -116,9 +118,9 @@ class Notes:
     def __init__(self, folder: str) -> None:
         """Begin; that a call was started is known from here on, whatever becomes of it."""
         base = os.path.join(folder, RECORDING_FOLDER)
-        self._path = os.path.join(base, f"{os.getpid()}-{time.monotonic_ns()}.events")
+        self.path = os.path.join(base, f"{os.getpid()}-{time.monotonic_ns()}.events")
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o600)
+        self._descriptor = os.open(self.path, flags, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(base, f"{os.getpid()}{_CALLED}"))
@@ -148,7 +150,7 @@ class Notes:
         """Leave word of a full disk: renaming needs no room."""
         self._size = -1
         with contextlib.suppress(OSError):
-            os.rename(self._path, f"{self._path}.full")
+            os.rename(self.path, f"{self.path}.full")
 
 
 class _Child:
@@ -212,7 +214,9 @@ _guards: list[int] = []
 
 def _recorded(folder: str, note: Notes, binary: str, cwd: str, line: Read) -> tuple[int, bytes]:
     note("start", sys.argv, cwd)
-    watch = Watch(folder, line, cwd)
+    watch = Watch.begin(folder, line, cwd)
+    with contextlib.suppress(OSError):
+        watch.save(note.path + _WATCHED)
     interactive = _reads_stdin(line)
     child = _Child(
         binary,
@@ -325,16 +329,21 @@ def compiled(folder: Path, started: Iterable[int] = ()) -> tuple[list[RecordedCa
         missing.append(_KILLED_TOO_EARLY)
     if any(base.glob("*.full")):
         missing.append(f"a call could not be noted in {base}: no room, or a limit on files")
-    logs = []
+    logs: list[list[tuple[Any, ...]]] = []
+    killed = []
     for path in sorted(base.glob("*.events")):
         if not _is_over(path):
             missing.append("a call is not over yet: wait for it, or end it, before the test ends")
         log = list(_events(path))
         if log:
             logs.append(log)
+            if log[-1][0] != "end":
+                killed.append((log, path))
         else:
             missing.append(_KILLED_TOO_EARLY)
     logs.sort(key=lambda log: log[0][1])
+    for log, path in killed:
+        log.extend(_left_when_killed(folder, path, logs))
     missing += [str(event[2]) for log in logs for event in log if event[0] == "unkept"]
     return [_compiled(log, logs[0][0][1]) for log in logs], list(dict.fromkeys(missing))
 
@@ -358,6 +367,21 @@ def _is_over(path: Path) -> bool:
                 time.sleep(0.01)
             else:
                 return True
+
+
+def _left_when_killed(
+    folder: Path, path: Path, logs: Iterable[list[tuple[Any, ...]]]
+) -> list[tuple[Any, ...]]:
+    """Look for what a call changed on the host that was killed before it could look itself."""
+    watch = Watch.load(f"{path}{_WATCHED}", str(folder))
+    found: list[tuple[Any, ...]] = []
+    if watch is not None:
+        watch.note(lambda kind, *what: found.append((kind, 0, *what)))
+    others = {event[2] for log in logs for event in log if event[0] in _ABOUT_FILES}
+    return [event for event in found if event[2] not in others]
+
+
+_ABOUT_FILES = ("file", "large file", "folder", "removed")
 
 
 def _events(path: Path) -> Iterator[tuple[Any, ...]]:

@@ -112,6 +112,11 @@ def _answer(folder: str, cassette: Path, cwd: str) -> tuple[int, bytes]:
     chosen = _choose(Path(folder), recorded, argv)
     if isinstance(chosen, str):
         return _refuse(folder, chosen)
+    if chosen.stdin is None:
+        # Before a word is said: who reads it may look for the files, or kill this process.
+        _leave_files(folder, chosen, argv, cwd, recorded.version)
+        _say(chosen)
+        return _end(chosen)
     _say(chosen)
     if not _same_stdin(chosen):
         lines = ["got another stdin than was recorded:", *_indented(masked_argv(argv))]
@@ -166,7 +171,8 @@ def _not_recorded(argv: list[str], left: list[RecordedCall], known: Bindings) ->
     )
     recorded = masked_argv([known.fill(word) for word in nearest.argv])
     lines = ["not recorded; the nearest recording (-) and the call (+):"]
-    lines += [f"  {line}" for line in ndiff(recorded, asked) if not line.startswith("?")]
+    shown = ndiff(recorded[:_COMPARED_WORDS], short)
+    lines += [f"  {line}" for line in shown if not line.startswith("?")]
     if recorded == asked:
         lines.append(
             "they differ in a value that is not shown or differs from run to run: it is not the one"

@@ -31,8 +31,8 @@ recorded = "2024-01-01T00:00:00Z"
 CALL = '[[call]]\nargv = ["machine", "ls"]\nstarted = 0.0\n'
 ENDED = CALL + "exit = 0\n"
 DAMAGED = {
-    "": "the head has no test",
-    HEAD.replace("format = 1", ""): "the head has no format",
+    "": "the head has no format",
+    HEAD.replace("test =", "best ="): "the head has no test",
     HEAD.replace('"0.8.0"', "8"): "version of the head is not a text: 8",
     HEAD.replace("0.8.0", "a.b"): "version = 'a.b' is no version*",
     HEAD.replace('"real"', '"dream"'): "source = 'dream' is neither real nor fake",

@@ -96,6 +96,7 @@ PORTABLE = {
     "its digits": "vm.run('machine', 'create', f'job-{uuid.uuid4().hex}')",
     "eight of them": "vm.run('machine', 'create', f'job-{uuid.uuid4().hex[:8]}')",
     "its last ones": "vm.run('machine', 'create', f'job-{str(uuid.uuid4())[-12:].upper()}')",
+    "a uuid of the module": "vm.run('machine', 'create', f'job-{OF_THE_MODULE}')",
     "a token": "vm.run('machine', 'create', f'job-{secrets.token_hex(4)}')",
     "a uuid of a script": """
         code = "import uuid, subprocess as s; s.run(['smolvm', 'machine', 'ls', str(uuid.uuid4())])"
@@ -116,6 +117,7 @@ IMPORTS = """\
 import pathlib, secrets, subprocess, sys, tempfile, time, uuid
 from smolvm_wrapper import Smolvm
 HERE = pathlib.Path(__file__).parent
+OF_THE_MODULE = uuid.uuid4().hex[:8]
 """
 
 
@@ -225,6 +227,41 @@ def test_what_a_guest_writes_into_a_mounted_folder_is_written_again(
     replay(pytester).assert_outcomes(passed=1)
 
 
+def test_what_a_killed_call_has_written_is_written_again(
+    pytester: pytest.Pytester, record: Any
+) -> None:
+    source = """
+        import subprocess
+
+        def test_one(smolvm, tmp_path):
+            (tmp_path / "m").mkdir()
+            smolvm.run("machine", "create", "box", "-v", "m:/out", cwd=tmp_path)
+            argv = ["smolvm", "machine", "exec", "--name", "box", "--", "sh", "-c"]
+            script = "echo half > half; echo on; exec sleep 60"
+            child = subprocess.Popen([*argv, script], cwd=tmp_path / "m", stdout=subprocess.PIPE)
+            with child:
+                assert child.stdout.readline() == b"on\\n"
+                child.kill()
+            subprocess.run([*argv, "echo later > later"], cwd=tmp_path / "m")
+            assert {path.name for path in (tmp_path / "m").iterdir()} == {"half", "later"}
+        """
+    record(source).assert_outcomes(passed=1)
+    _, killed, later = cassette(pytester)["call"]
+    assert [file["path"] for file in killed["file"]] == ["<TESTS>/test_one0/m/half"]
+    assert [file["path"] for file in later["file"]] == ["<TESTS>/test_one0/m/later"]
+    replay(pytester).assert_outcomes(passed=1)
+
+
+def test_cassette_that_goes_away_is_said(pytester: pytest.Pytester, record: Any) -> None:
+    source = "def test_one(smolvm):\n    {}\n    smolvm.run('machine', 'ls')"
+    record(source.format("pass")).assert_outcomes(passed=1)
+    pytester.makepyfile(test_it=source.format("__import__('shutil').rmtree('cassettes')"))
+    result = replay(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["there is no cassette *: record one with *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 ONE_EXEC = """
 def test_one(smolvm, tmp_path):
     (tmp_path / "m").mkdir()
@@ -262,7 +299,7 @@ def test_read_only_mount_is_not_watched_and_one_too_large_is_said(
         sandbox = tmp_path / f"sandbox{len(said)}"
         sandbox.mkdir()
         note_own_folders(str(sandbox), [str(tmp_path)])
-        watch = left_behind.Watch(
+        watch = left_behind.Watch.begin(
             str(sandbox), read(["machine", "create", "b", "-v", spec]), str(tmp_path)
         )
         watch.note(lambda kind, *_, to=notes: to.append(kind))
