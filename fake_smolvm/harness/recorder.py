@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 from fake_smolvm.harness import journal
 from fake_smolvm.harness.calls import NANOSECONDS
 from fake_smolvm.harness.cassette import STREAMS, Output, RecordedCall, WrittenFile
-from fake_smolvm.harness.left_behind import Watch
 from fake_smolvm.harness.reading import Read, read
 
 if TYPE_CHECKING:
@@ -213,6 +212,8 @@ _guards: list[int] = []
 
 
 def _recorded(folder: str, note: Notes, binary: str, cwd: str, line: Read) -> tuple[int, bytes]:
+    from fake_smolvm.harness.left_behind import Watch
+
     note("start", sys.argv, cwd)
     watch = Watch.begin(folder, line, cwd)
     with contextlib.suppress(OSError):
@@ -373,6 +374,8 @@ def _left_when_killed(
     folder: Path, path: Path, logs: Iterable[list[tuple[Any, ...]]]
 ) -> list[tuple[Any, ...]]:
     """Look for what a call changed on the host that was killed before it could look itself."""
+    from fake_smolvm.harness.left_behind import Watch
+
     watch = Watch.load(f"{path}{_WATCHED}", str(folder))
     found: list[tuple[Any, ...]] = []
     if watch is not None:

@@ -389,12 +389,16 @@ def test_more_stdin_than_was_recorded_is_another(pytester: pytest.Pytester, reco
 
 INCOMPLETE = {
     "killed at once": (
-        "p = subprocess.Popen(['smolvm', 'machine', 'ls']); p.kill(); p.wait()",
+        (
+            "smolvm.binary.write_text('#!/bin/sh\\nexec sleep 60');"
+            " p = subprocess.Popen(['smolvm', 'machine', 'ls']); p.kill(); p.wait()"
+        ),
         "a call was killed before it could be noted*",
     ),
     "killed before Python is up": (
         (
-            "subprocess.run(['sh', '-c', 'smolvm machine ls & while ! ls $0/rec* | grep -q called;"
+            "smolvm.binary.with_name('.recorder').write_text('#!/bin/sh\\nexec sleep 60');"
+            " subprocess.run(['sh', '-c', 'smolvm machine ls & while ! ls $0/rec* | grep -q called;"
             " do :; done; kill -9 $!; wait', str(smolvm.home.parent)])"
         ),
         "a call was killed before it could be noted*",
