@@ -40,6 +40,22 @@ class SmolvmFixture:
         self._outside: Outside | None = None
         self.mode = mode
         self.version = version
+        self.given: dict[str, str] = {}
+        """The values that the test has given names: see `name_value`."""
+
+    def name_value(self, name: str, value: str) -> None:
+        """Give a value that differs from run to run a name, before it is used in a call.
+
+        It stands as `<NAME>` in cassettes and snapshots of command lines, and a replay takes the
+        value that the test gives in its own run. Raises ValueError for what is no name (capitals,
+        digits and `_`), has a meaning already, or stands for another value in this test.
+        """
+        from fake_smolvm.harness import naming, replayer
+
+        naming.check_name(name, value, self.given)
+        self.given[name] = value
+        if self.mode == "replay":
+            replayer.bind(self._sandbox.folder, {name: value})
 
     @property
     def binary(self) -> Path:
@@ -74,6 +90,15 @@ class SmolvmFixture:
     def timeline(self) -> str:
         """Give the calls as lines of text."""
         return timeline(self.calls)
+
+    @property
+    def refused(self) -> str:
+        """What calls a replay could not answer, in words; empty if there are none."""
+        if self.mode != "replay":
+            return ""
+        from fake_smolvm.harness.taping import refused
+
+        return refused(self._sandbox)
 
     @property
     def machines(self) -> dict[str, Machine]:

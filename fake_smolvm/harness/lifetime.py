@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import json
-import re
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,24 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fake_smolvm import DEFAULT_VERSION
-from fake_smolvm.harness import hazards, plugin, recorder, replayer
-from fake_smolvm.harness.cassette import Cassette, CassetteError, map_text
+from fake_smolvm.harness import hazards, plugin, recorder, taping
 from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
 from fake_smolvm.harness.inspection import Inspection
-from fake_smolvm.harness.naming import Names
 from fake_smolvm.harness.sandbox import Sandbox
 from fake_smolvm.harness.settings import allowed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from pytest_subprocess import FakeProcess
 
     from fake_smolvm.harness.hazards import Finding
     from fake_smolvm.harness.settings import Settings
-
-CASSETTES = "cassettes"
-_UNFIT_FOR_A_FILE_NAME = re.compile(r"[^\w.=,+-]+")
 
 
 @contextmanager
@@ -39,23 +30,29 @@ def on_path(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> Iterator[SmolvmFixture]:
     """Give the fixture `smolvm`."""
+    if settings.record:
+        taping.prepare(request, settings)
     sandbox = Sandbox()
     try:
         sandbox.enter(monkeypatch, real=settings.mode == "real")
-        places = _places(request, sandbox) if settings.record or settings.mode == "replay" else {}
+        places = (
+            taping.places(request, sandbox) if settings.record or settings.mode == "replay" else {}
+        )
         if settings.mode == "replay":
-            cassette = _insert(request, sandbox, places)
-            fixture = SmolvmFixture(sandbox, "replay", cassette.version, None)
-            with _life(request, fixture, settings, lambda: _not_played(sandbox, cassette)):
+            cassette = taping.insert(request, sandbox, places)
+            seen = taping.seen_again(sandbox, cassette)
+            fixture = SmolvmFixture(sandbox, "replay", cassette.version, seen)
+            with _life(request, fixture, settings, lambda: taping.not_played(sandbox, cassette)):
                 yield fixture
             return
         _put_on_path(sandbox, settings)
         inspection = Inspection(sandbox, settings.binary, settings.version)
-        fixture = SmolvmFixture(sandbox, settings.mode, settings.version, inspection)
-        with _life(request, fixture, settings, inspection=inspection):
-            yield fixture
+        with taping.recording(sandbox, inspection, record=settings.record) as remembered:
+            fixture = SmolvmFixture(sandbox, settings.mode, settings.version, remembered.inspection)
+            with _life(request, fixture, settings, inspection=inspection):
+                yield fixture
         if settings.record and not request.node.stash.get(plugin.FAILED, False):
-            _record(request, sandbox, settings, places)
+            taping.record(request, sandbox, settings, places, remembered, given=fixture.given)
     finally:
         sandbox.remove()
 
@@ -125,13 +122,6 @@ def _life(
         node.warn(hazards.SmolvmHazardWarning(finding.text))
 
 
-def cassette_path(node: pytest.Item) -> Path:
-    """Give where a test's cassette is: `cassettes/<module>/<test>.toml` beside the test's file."""
-    name = node.nodeid.partition("::")[2] or node.name
-    file = _UNFIT_FOR_A_FILE_NAME.sub("-", name.replace("::", ".")).strip("-")
-    return node.path.parent / CASSETTES / node.path.stem / f"{file}.toml"
-
-
 def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
     (sandbox.folder / recorder.RECORDING_FOLDER).mkdir()
     if settings.binary is not None:
@@ -141,66 +131,6 @@ def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
         sandbox.put_on_path("recorder", str(fake), settings.version, record=True)
     else:
         sandbox.put_on_path("shim")
-
-
-def _insert(
-    request: pytest.FixtureRequest, sandbox: Sandbox, places: Mapping[str, str]
-) -> Cassette:
-    path = cassette_path(request.node)
-    wrong = ""
-    try:
-        cassette = Cassette.load(path)
-    except CassetteError as error:
-        wrong = str(error)
-    if wrong:
-        pytest.fail(wrong, pytrace=False)
-    (sandbox.folder / replayer.PLAYED_FOLDER).mkdir()
-    known = {name: place for place, name in places.items()}
-    (sandbox.folder / replayer.BINDINGS).write_text(repr(known), encoding="utf-8")
-    sandbox.put_on_path("replayer", str(path))
-    return cassette
-
-
-def _not_played(sandbox: Sandbox, cassette: Cassette) -> list[str]:
-    complaints = []
-    refused = sandbox.folder / replayer.NOT_RECORDED
-    if refused.exists():
-        complaints.append(refused.read_text(encoding="utf-8"))
-    left = replayer.unplayed(sandbox.folder, cassette)
-    if left:
-        lines = [f"  {' '.join(['smolvm', *call.argv])}" for call in left]
-        complaints.append("\n".join(["recorded, but never called:", *lines]))
-    return complaints
-
-
-def _record(
-    request: pytest.FixtureRequest,
-    sandbox: Sandbox,
-    settings: Settings,
-    places: Mapping[str, str],
-) -> None:
-    raw = recorder.compiled(sandbox.folder)
-    names = Names(places, tempfile.gettempdir())
-    for call in raw:
-        names.learn_argv(call.argv)
-        for part in call.output:
-            names.learn_output(part.text)
-    binary = Path(settings.binary) if settings.binary else sandbox.folder / "fake" / "smolvm"
-    now = dt.datetime.now(dt.UTC)
-    Cassette(
-        test=request.node.nodeid,
-        source="real" if settings.binary else "fake",
-        version=settings.version,
-        sha256=hashlib.sha256(binary.read_bytes()).hexdigest(),
-        recorded=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        calls=[map_text(call, names.name) for call in raw],
-    ).dump(cassette_path(request.node))
-
-
-def _places(request: pytest.FixtureRequest, sandbox: Sandbox) -> dict[str, str]:
-    """Give the folders that are elsewhere in every run, and their names in cassettes."""
-    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    return {str(sandbox.home): "HOME", str(factory.getbasetemp()): "TESTS"}
 
 
 def _story(

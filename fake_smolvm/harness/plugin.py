@@ -7,6 +7,7 @@ that a run without these fixtures does not need.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +86,17 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
     if mode in ("real", "auto") or config.getini("smolvm_allows"):
         _settings(config)
+    if config.getoption("smolvm_record") != "none":
+        from fake_smolvm.harness.drawn import watched
+
+        # From here on, as a test module may draw a name for all its tests.
+        stack = ExitStack()
+        stack.enter_context(watched())
+        config.add_cleanup(stack.close)
+    if mode == "replay":
+        from fake_smolvm.harness.unplayed import Unplayed
+
+        config.pluginmanager.register(Unplayed(config, _settings(config).allowed))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -107,6 +119,8 @@ def pytest_runtest_makereport(
             item.stash[FAILED] = True
         if report.failed and call.when == "call":
             report.sections.append(("smolvm calls", item.stash[FIXTURE].timeline()))
+            if refused := item.stash[FIXTURE].refused:
+                report.sections.append(("smolvm replay", refused))
         if call.when == "teardown" and STORY in item.stash:
             failed = item.stash.get(FAILED, False)
             # An attribute of a report is what pytest-xdist carries from its workers.
@@ -186,8 +200,12 @@ def fake_smolvm(
 
 
 @pytest.fixture
-def argv_snapshot(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> SnapshotAssertion:
+def argv_snapshot(
+    request: pytest.FixtureRequest, snapshot: SnapshotAssertion
+) -> Iterator[SnapshotAssertion]:
     """A snapshot of command lines: `assert argv_snapshot == smolvm.calls`."""
     from fake_smolvm.harness.argv_snapshot import extension
+    from fake_smolvm.harness.drawn import watched
 
-    return snapshot.use_extension(extension(request))
+    with watched():
+        yield snapshot.use_extension(extension(request))
