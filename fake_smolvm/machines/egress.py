@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "FAKE_SMOLVM_NETWORK"
 DNS_SERVER = "1.1.1.1"
+_NAME_LIMIT, _LABEL_LIMIT = 253, 63
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -120,11 +121,26 @@ def resolve(paths: Paths, hostname: str) -> list[str]:
         )
     addresses = [a for a in network_of(paths.env).resolve(hostname) if ":" not in a]
     if not addresses:
-        raise ResolutionError(
-            f"failed to resolve '{hostname}': failed to lookup address information: "
+        reason = (
             "Temporary failure in name resolution"
+            if _may_be_asked_for(hostname)
+            else "Name or service not known"
+        )
+        raise ResolutionError(
+            f"failed to resolve '{hostname}': failed to lookup address information: {reason}"
         )
     return [f"{address}/32" for address in addresses]
+
+
+def _may_be_asked_for(hostname: str) -> bool:
+    """Tell whether glibc asks a name server for a name at all (tried with `getaddrinfo`)."""
+    labels = hostname.removesuffix(".").split(".")
+    return hostname == "." or (
+        len(hostname.removesuffix(".")) <= _NAME_LIMIT
+        and all(0 < len(label) <= _LABEL_LIMIT for label in labels)
+        and not hostname.startswith("-")
+        and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in hostname)
+    )
 
 
 def allowed_cidrs(record: Record) -> list[str] | None:
