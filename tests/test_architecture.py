@@ -40,7 +40,9 @@ MAY_IMPORT = {
     },
     "fake_smolvm.scenarios": {
         "fake_smolvm.clap",
+        "fake_smolvm.errors",
         "fake_smolvm.fastjson",
+        "fake_smolvm.grammars",
         "fake_smolvm.host",
         "fake_smolvm.machines",
     },

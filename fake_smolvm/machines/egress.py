@@ -17,6 +17,8 @@ of it, or of a name of it, does.
 
 from __future__ import annotations
 
+from fake_smolvm.errors import SetupError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,15 +100,38 @@ class Network:
 def network_of(env: Mapping[str, str]) -> Network:
     """Read the test's data.
 
-    Raises OSError or ValueError for a file that cannot be read.
+    Raises SetupError for a file that cannot be read, or says what no network is like.
     """
     path = env.get(VARIABLE)
     if not path:
         return Network()
-    import tomllib
+    from fake_smolvm.machines import given
 
-    with open(path, "rb") as file:
-        return Network(tomllib.load(file))
+    try:
+        data = given.read_toml(path)
+    except ValueError as error:
+        raise SetupError(f"{VARIABLE}: {error}") from None
+    try:
+        _check(data)
+    except ValueError as error:
+        raise SetupError(f"{VARIABLE}: {path}: {error}") from None
+    return Network(data)
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raise ValueError for what is no network."""
+    from fake_smolvm.machines import given
+
+    given.check(data, {"hosts": given.ANY_TABLE, "answer": given.TABLES}, "a network")
+    for name, addresses in data.get("hosts", {}).items():
+        listed = [addresses] if isinstance(addresses, str) else addresses
+        if not isinstance(listed, list) or not all(
+            isinstance(address, str) and is_address(address) for address in listed
+        ):
+            raise ValueError(f"hosts: {name} is {addresses!r}, not an address or a list of them")
+    fields = {"url": given.TEXT, "status": given.STATUS, "body": given.TEXT}
+    for number, answer in enumerate(data.get("answer", ())):
+        given.check(answer, fields, f"answer {number}", required=["url"])
 
 
 def resolve(paths: Paths, hostname: str) -> list[str]:
