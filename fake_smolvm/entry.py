@@ -9,7 +9,7 @@ import sys
 from fake_smolvm import DEFAULT_VERSION, grammars
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.parser import ParseExit, parse
-from fake_smolvm.errors import CommandError, OutputError, SetupError
+from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
 from fake_smolvm.host import Host
 
 TYPE_CHECKING = False
@@ -102,7 +102,7 @@ def run(argv: Sequence[str], host: Host) -> int:
 def guarded(body: Callable[[], int], host: Host) -> int:
     """Run `body`; say in one sentence what the world around it lacks, and give the exit code.
 
-    2 where the fake's own setup is wrong, 1 where the system refuses (a disk, a permission, memory).
+    2 where the fake's own setup is wrong, 1 where the system refuses (a disk, a right, memory).
     A mistake of the fake itself goes through, so that the harness hears of it.
     """
     try:
@@ -110,6 +110,8 @@ def guarded(body: Callable[[], int], host: Host) -> int:
     except SetupError as error:
         host.err(f"fake_smolvm: {error.message}\n")
         return 2
+    except LimitError as error:
+        host.err(f"fake_smolvm: {error.message}\n")
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -12,6 +12,17 @@ class SetupError(Exception):
         self.message = message
 
 
+class LimitError(Exception):
+    """The fake cannot do what real smolvm might: exit code 1, printed as `fake_smolvm: <message>`.
+
+    What the fake lacks never speaks with the voice of the real one.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class OutputError(Exception):
     """A stream of the caller's could not be written; real smolvm panics then (exit code 101)."""
 

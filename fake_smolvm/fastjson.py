@@ -43,12 +43,12 @@ def loads(text: str) -> Any:
 
 def _scanned(text: str, start: int) -> tuple[Any, int]:
     try:
-        return _scan(text, start)  # type: ignore[no-any-return]
+        return _scan(text, start)
     except SystemError:
         # Until it is imported, the error that the scanner means to raise is not there.
         import json.decoder  # noqa: F401
 
-        return _scan(text, start)  # type: ignore[no-any-return]
+        return _scan(text, start)
 
 
 def dumps(value: Any, indent: int | None = None) -> str:

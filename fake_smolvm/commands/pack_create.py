@@ -212,7 +212,7 @@ def _collect_base(host: Host, matches: Matches) -> None:
     host.out("Collecting runtime libraries...\n")
     libraries = matches["lib_dir"]
     if libraries is None and not lifecycle.has_hypervisor(host.env):
-        # The host without a hypervisor is the one of sessions-wide.jsonl (74/19): it lacks this too.
+        # The host without a hypervisor is that of sessions-wide.jsonl (74/19): it lacks this too.
         raise _failed(
             "find libkrun",
             "could not find libkrun library. Use --lib-dir to specify the location.",

@@ -1,7 +1,7 @@
 """The files that a test gives the fake: read whole, checked whole, refused in one sentence.
 
-What is wrong is told with the path, so that whoever wrote the file finds it. Nothing here guesses: a
-word that nobody knows is an error.
+What is wrong is told with the path, so that whoever wrote the file finds it. Nothing here guesses:
+a word that nobody knows is an error.
 """
 
 from __future__ import annotations
@@ -118,6 +118,5 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     SECONDS: lambda value: type(value) in (int, float) and 0 <= value <= 86_400,  # noqa: PLR2004
     TEXTS: lambda value: isinstance(value, list) and all(map(_is_text, value)),
     TABLE: lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
-    TABLES: lambda value: isinstance(value, list)
-    and all(isinstance(item, dict) for item in value),
+    TABLES: lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
 }

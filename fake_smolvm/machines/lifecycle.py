@@ -390,8 +390,11 @@ def _spawn(paths: Paths, name: str) -> Process:
         finally:
             os._exit(0)
     os.close(pid_there)
-    pid = int(os.read(pid_here, 32))
+    reported = os.read(pid_here, 32)
     os.close(pid_here)
+    if not reported:
+        raise CommandError("fake_smolvm: no process for a machine: too few files or processes left")
+    pid = int(reported)
     seen = _look_at(pid)
     return Process(pid, None if seen is None else seen[0])
 

@@ -86,7 +86,7 @@ class Record:
         Raises ValueError for what `to_row` never makes.
         """
         if not isinstance(row, dict):
-            raise ValueError("not a record")
+            raise ValueError("not a record")  # noqa: TRY004 - of a text
         record = cls.__new__(cls)
         fields = record.__dict__
         for field, value in row.items():

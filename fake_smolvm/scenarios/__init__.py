@@ -15,8 +15,8 @@ by name (`no-kvm`). Every key but `command` may be left out::
     kill_machine = true         # its process dies
     hang = true                 # until somebody kills smolvm
     exit = 1                    # instead of running
-    stdout = "..."              # said before that; {machine} stands for the machine's name, {folder}
-    stderr = "..."              # for the folder of the scenario file, {{ and }} for a brace
+    stdout = "..."              # said before that; {machine} stands for the machine's name,
+    stderr = "..."              # {folder} for the folder of the scenario file, {{ for a brace
 
     [[guest]]
     command = ["python3", "-V"]     # exactly this argv in the guest,
@@ -283,7 +283,7 @@ def _guest_command(data: Mapping[str, Any]) -> GuestCommand:
     if "socket" not in data:
         return provided(**data)
     if len(data) > 1:
-        raise ValueError("a guest command with a socket has nothing else: who listens there answers")
+        raise ValueError("a guest command with a socket has nothing else: it answers")
     return asked_at(data["socket"])
 
 

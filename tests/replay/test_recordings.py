@@ -49,9 +49,7 @@ def play_wide_session(folder: Path, number: int, line: dict[str, Any]) -> Iterat
     return _play_session("sessions-wide", sandbox, number, line)
 
 
-def _play_session(
-    name: str, sandbox: Sandbox, number: int, line: dict[str, Any]
-) -> Iterator[Miss]:
+def _play_session(name: str, sandbox: Sandbox, number: int, line: dict[str, Any]) -> Iterator[Miss]:
     for index, step in enumerate(line["session"]):
         if "write" in step:
             (sandbox.cwd / step["write"]).write_text(step["text"], encoding="utf-8")
