@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "fake_smolvm.fastjson",
         "fake_smolvm.host",
         "fake_smolvm.machines",
+        "fake_smolvm.values",
     },
     "fake_smolvm.scenarios": {
         "fake_smolvm.clap",

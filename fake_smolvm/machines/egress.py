@@ -235,7 +235,10 @@ def _number(text: str) -> tuple[int, int] | None:
     """An address as its width in bits and its number."""
     if ":" not in text:
         parts = text.split(".")
-        if len(parts) != 4 or not all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts):  # noqa: PLR2004
+        if len(parts) != 4 or not all(  # noqa: PLR2004
+            part.isascii() and part.isdigit() and len(part) <= 3 and int(part) < 256  # noqa: PLR2004
+            for part in parts
+        ):
             return None
         return 32, int.from_bytes(bytes(map(int, parts)))
     from socket import AF_INET6, inet_pton

@@ -151,13 +151,13 @@ class SettingsFile:
         try:
             with open(self.path, "rb") as file:
                 raw = file.read()
-            data = tomllib.loads(raw.decode())
+            data = tomllib.loads(raw.decode().removeprefix("\ufeff"))
             mistake = _first_mistake(data, _SETTINGS, ())
         except OSError as error:
             raise self._failed("read", os_error_text(error)) from None
         except UnicodeDecodeError:
             raise self._failed("read", "stream did not contain valid UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise self._failed("parse", _worded(raw, None) or f"{error}\n") from None
         if mistake is not None:
             raise self._failed("parse", _worded(raw, mistake))
