@@ -43,7 +43,7 @@ class Registry:
         entry = settings.machines.entries.get(self.reference.registry)
         if entry is not None and entry.sends_password_of_file(host.env):
             plain = "using plaintext password from config — use password_env instead"
-            host.err(warning(plain, "registry", self.reference.registry))
+            host.err(warning(host.env, plain, "registry", self.reference.registry))
         self._host = host_of(self.reference.registry, settings.machines.mirrors)
 
     def unreachable(self, what: str) -> str:

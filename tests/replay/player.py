@@ -41,8 +41,9 @@ class Sandbox:
             shutil.copytree(CASSETTES / "fixtures", self.cwd)
         else:
             self.cwd.mkdir()
-        # The recordings were made in a C locale without a terminal; the fake reads neither.
-        self.env = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        # The recordings were made in a C locale without a terminal, which the fake does not read,
+        # and without colours in smolvm's log.
+        self.env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "NO_COLOR": "1"}
 
     def run(self, argv: list[str], stdin: bytes = b"") -> Said:
         """Run the fake with `argv` to its end."""
