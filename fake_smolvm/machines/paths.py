@@ -32,11 +32,16 @@ _NO_HOME = "/dev/null"
 class Paths:
     """The paths of one root; `root` is absolute, unless the working directory is gone."""
 
-    __slots__ = ("env", "root", "state")
+    __slots__ = ("env", "has_home", "root", "shown_root", "state")
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        self.root = _absolute(env.get("FAKE_SMOLVM_HOME") or _home(env))
+        home = env.get("FAKE_SMOLVM_HOME") or _home(env)
+        self.has_home = home is not None
+        """Whether there is a home at all: `HOME` may be unset, and the user not in passwd."""
+        self.shown_root = home or _NO_HOME
+        """The root as it was given, which is how 0.8.0 prints it."""
+        self.root = _absolute(self.shown_root)
         self.state = os.path.join(self.root, STATE_FOLDER)
 
     @property
@@ -48,11 +53,6 @@ class Paths:
     def hazards(self) -> str:
         """The journal of hazards that commands ran into, one JSON object a line."""
         return os.path.join(self.state, "hazards.jsonl")
-
-    @property
-    def has_home(self) -> bool:
-        """Whether there is a home at all: `HOME` may be unset, and the user not in passwd."""
-        return self.root != _NO_HOME
 
     def machine_dir(self, name: str) -> str:
         """The data directory of a machine; it need not exist."""
@@ -110,7 +110,7 @@ class Paths:
         chosen = self.env.get("XDG_CACHE_HOME", "")
         if chosen.startswith("/"):
             return chosen
-        return os.path.join(self.root, ".cache") if self.has_home else "/tmp"  # noqa: S108
+        return os.path.join(self.shown_root, ".cache") if self.has_home else "/tmp"  # noqa: S108
 
 
 def directory_name(name: str) -> str:
@@ -149,16 +149,16 @@ def _absolute(path: str) -> str:
         return path  # The working directory is gone; so is all that is relative to it.
 
 
-def _home(env: Mapping[str, str]) -> str:
+def _home(env: Mapping[str, str]) -> str | None:
     home = env.get("HOME")
     if home:
         return home
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_dir or _NO_HOME
+        return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        return _NO_HOME
+        return None
 
 
 def _sha256(data: bytes) -> str:

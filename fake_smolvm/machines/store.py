@@ -250,13 +250,21 @@ def _open(path: str, flags: int) -> int:
             raise _unavailable(path) from None
         raise
     except OSError as error:
-        if error.errno in _READ_ONLY and os.access(path, os.R_OK):
+        if error.errno in _READ_ONLY and _can_be_read(path):
             raise _failed(path, error) from None
         raise _unavailable(path) from None
     if not S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise CommandError("database not available: open database: disk I/O error")
     return file
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 _READ_ONLY = (EACCES, EROFS)
