@@ -18,7 +18,8 @@ FAKE = Path(sys.executable).with_name("fake_smolvm")
 
 # Of a long output the recorder kept this many characters, or its length, head and tail.
 RECORDED_HEAD = 400
-STEP_TIMEOUT_SECONDS = 60
+STEP_TIMEOUT_SECONDS = 600
+"""A step that hangs where the real one did not is a failure; no other is ever this slow."""
 
 
 @dataclass(frozen=True)
