@@ -141,6 +141,7 @@ def _run(argv: Sequence[str], host: Host) -> int:
         host.out(end.stdout)
         host.err(end.stderr)
         return end.code
+    _check_given(host.env)
     if host.scenario is None and host.env.get(SCENARIO_VARIABLE):
         from fake_smolvm import scenarios
 
@@ -153,6 +154,33 @@ def _run(argv: Sequence[str], host: Host) -> int:
         if code is not None:
             return code
     return _run_command(matches, host)
+
+
+def _check_given(env: Mapping[str, str]) -> None:
+    """Raise SetupError for a variable that is wrong, whether or not the command comes to use it."""
+    for variable, (module, function) in _CHECKS.items():
+        value = env.get(variable)
+        if value and not (variable == "FAKE_SMOLVM_NETWORK" and _is_empty(value)):
+            name = f"fake_smolvm.machines.{module}"
+            __import__(name)
+            getattr(sys.modules[name], function)(env)
+
+
+_CHECKS = {
+    "FAKE_SMOLVM_KVM": ("lifecycle", "has_hypervisor"),
+    "FAKE_SMOLVM_BOOT_SECONDS": ("lifecycle", "boot_seconds"),
+    "FAKE_SMOLVM_IMAGES": ("images", "check"),
+    "FAKE_SMOLVM_NETWORK": ("egress", "network_of"),
+}
+"""Who checks a variable; all but the last are rarely set."""
+
+
+def _is_empty(path: str) -> bool:
+    """Tell whether a file says nothing, as the harness's network does until a test says more."""
+    try:
+        return os.stat(path).st_size == 0
+    except (OSError, ValueError):
+        return False
 
 
 def _run_command(matches: Matches, host: Host) -> int:

@@ -122,7 +122,8 @@ def _check(data: Mapping[str, Any]) -> None:
     """Raise ValueError for what is no network."""
     from fake_smolvm.machines import given
 
-    given.check(data, {"hosts": given.ANY_TABLE, "answer": given.TABLES}, "a network")
+    fields = {"hosts": given.ANY_TABLE, "answer": given.TABLES, "journal": given.TEXT}
+    given.check(data, fields, "a network")
     for name, addresses in data.get("hosts", {}).items():
         listed = [addresses] if isinstance(addresses, str) else addresses
         if not isinstance(listed, list) or not all(

@@ -127,6 +127,11 @@ def pull_failure(reference: str) -> str:
     )
 
 
+def check(env: Mapping[str, str]) -> None:
+    """Raise SetupError if the file that `$FAKE_SMOLVM_IMAGES` names is no list of images."""
+    next(_entries(env))
+
+
 def _entries(env: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     chosen = env.get(VARIABLE)
     if chosen:

@@ -16,7 +16,7 @@ by name (`no-kvm`). Every key but `command` may be left out::
     hang = true                 # until somebody kills smolvm
     exit = 1                    # instead of running
     stdout = "..."              # said before that; {machine} stands for the machine's name,
-    stderr = "..."              # {folder} for the folder of the scenario file, {{ for a brace
+    stderr = "..."              # {folder} for the folder of the scenario file
 
     [[guest]]
     command = ["python3", "-V"]     # exactly this argv in the guest,
@@ -70,7 +70,7 @@ _VARIABLES = (
     "FAKE_SMOLVM_NETWORK",
 )
 
-_SCENARIO = {"fault": given.TABLES, "guest": given.TABLES}
+_SCENARIO = {"fault": given.TABLES, "guest": given.TABLES, "journal": given.TEXT}
 _FAULT = {
     "command": given.TEXT,
     "machine": given.TEXT,
@@ -128,9 +128,6 @@ class Fault:
         """
         try:
             given.check(data, _FAULT, "a fault", required=["command"])
-            names = {"folder": folder, "machine": ""}
-            for key in ("stdout", "stderr"):
-                _filled(data.get(key, ""), names, key)
             _check_variables(data.get("env", ()))
         except ValueError as error:
             raise ScenarioError(str(error)) from None
@@ -355,30 +352,6 @@ def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
-def _filled(text: str, names: Mapping[str, str], key: str) -> str:
-    """Put names where `{name}` stands; raises ValueError for a brace that means nothing."""
-    filled, at = [], 0
-    while at < len(text):
-        letter = text[at]
-        if letter not in "{}":
-            filled.append(letter)
-        elif text[at : at + 2] == 2 * letter:
-            filled.append(letter)
-            at += 1
-        else:
-            name, end, _ = text[at + 1 :].partition("}")
-            if letter == "}" or not end or name not in names:
-                known = ", ".join([f"{{{name}}}" for name in names])
-                raise ValueError(
-                    f"{key}: a {letter} of its own is written twice; what stands for something is"
-                    f" {known}"
-                )
-            filled.append(names[name])
-            at += 1 + len(name)
-        at += 1
-    return "".join(filled)
-
-
 def machine_of(matches: Matches) -> str | None:
     """Give the name of the machine that a command is about; None if it is about none.
 
@@ -427,12 +400,16 @@ def _happen(fault: Fault, paths: Paths, machine: str | None, host: Host) -> int 
         process = lifecycle.agent(paths, machine)
         if process is not None:
             process.kill()
-    names = {"machine": machine or "", "folder": fault.folder}
-    host.out(_filled(fault.stdout, names, "stdout"))
-    host.err(_filled(fault.stderr, names, "stderr"))
+    host.out(_filled(fault.stdout, fault, machine))
+    host.err(_filled(fault.stderr, fault, machine))
     if fault.hang:
         _wait(None, host)
     return fault.exit
+
+
+def _filled(text: str, fault: Fault, machine: str | None) -> str:
+    # No other braces mean anything: what is said may well be JSON.
+    return text.replace("{machine}", machine or "").replace("{folder}", fault.folder)
 
 
 def _wait(seconds: float | None, host: Host) -> None:

@@ -83,8 +83,9 @@ def as_nobody(tmp_path: Path) -> Iterator[Path]:
     """A home whose owner is somebody else."""
     home = tmp_path / "home"
     in_process({"HOME": str(home)}, "machine", "create", "box")
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o011 == 0:
+            folder.chmod(0o755)
     yield home
     home.chmod(0o755)
 
