@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Do what `argv` (without the program's name) asks for; give the exit code."""
+    try:
+        return _main(argv)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        print(f"fake_smolvm: {where}{error.strerror}", file=sys.stderr)
+    return 1
+
+
+def _main(argv: Sequence[str]) -> int:
     # What follows `--` is smolvm's, and no business of argparse.
     at = argv.index("--") if "--" in argv else len(argv)
     own, line = argv[:at], argv[at + 1 :]
@@ -57,4 +69,6 @@ def _check(line: Sequence[str], versions: str | None) -> int:
 
 
 if __name__ == "__main__":
+    # An argument that is not UTF-8 goes out as it came in.
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     sys.exit(main(sys.argv[1:]))

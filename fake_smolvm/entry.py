@@ -9,7 +9,7 @@ import sys
 from fake_smolvm import DEFAULT_VERSION, grammars
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.parser import ParseExit, parse
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
 from fake_smolvm.host import Host
 
 TYPE_CHECKING = False
@@ -57,18 +57,35 @@ def as_process(body: Callable[[Host], int]) -> int:
         stderr=_binary(sys.stderr, "wb"),
     )
     try:
-        return body(host)
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, host.stdout.fileno())
-        os.dup2(nowhere, host.stderr.fileno())
-        return _PANIC
+        code = body(host)
+        host.stdout.flush()
+        host.stderr.flush()
+    except (BrokenPipeError, OutputError) as error:
+        _complain(host, error)
+    except OSError as error:
+        _complain(host, OutputError(f"failed printing: {error.strerror} (os error {error.errno})"))
+    else:
+        return code
+    # Nothing is left for Python to write at its end.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, host.stdout.fileno())
+    os.dup2(nowhere, host.stderr.fileno())
+    return _PANIC
+
+
+def _complain(host: Host, error: Exception) -> None:
+    """Say which stream failed, if that can still be said."""
+    if isinstance(error, OutputError):
+        try:
+            host.err(f"fake_smolvm: {error}\n")
+        except (OSError, OutputError):
+            pass
 
 
 def _working_directory() -> str:
     try:
         return os.getcwd()
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 
@@ -79,32 +96,91 @@ def _binary(stream: TextIO | None, mode: str) -> BinaryIO:
 
 def run(argv: Sequence[str], host: Host) -> int:
     """Run the fake on `argv` (without the program's name); give the exit code."""
+    return guarded(lambda: _run(argv, host), host)
+
+
+def guarded(body: Callable[[], int], host: Host) -> int:
+    """Run `body`; say in one sentence what the world around it lacks, and give the exit code.
+
+    2 where the fake's own setup is wrong, 1 where the system refuses (a disk, a right, memory).
+    A mistake of the fake itself goes through, so that the harness hears of it.
+    """
+    try:
+        return body()
+    except SetupError as error:
+        host.err(f"fake_smolvm: {error.message}\n")
+        return 2
+    except LimitError as error:
+        host.err(f"fake_smolvm: {error.message}\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "" if error.filename is None else f"{_shown(error.filename)}: "
+        host.err(f"fake_smolvm: {where}{error.strerror} (os error {error.errno})\n")
+    except MemoryError:
+        host.err("fake_smolvm: out of memory\n")
+    except RecursionError:
+        host.err("fake_smolvm: something it was given is nested too deeply\n")
+    return 1
+
+
+def _shown(path: object) -> str:
+    return os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path)
+
+
+def _run(argv: Sequence[str], host: Host) -> int:
     version = host.env.get(VERSION_VARIABLE) or DEFAULT_VERSION
     host.version = version
     try:
         grammar = grammars.load(version, host.env)
     except LookupError as error:
-        host.err(f"fake_smolvm: {VERSION_VARIABLE}: {error.args[0]}\n")
-        return 2
+        raise SetupError(f"{VERSION_VARIABLE}: {error.args[0]}") from None
     try:
         matches = parse(grammar, argv, VALUE_PARSERS)
     except ParseExit as end:
         host.out(end.stdout)
         host.err(end.stderr)
         return end.code
+    _check_given(host.env)
     if host.scenario is None and host.env.get(SCENARIO_VARIABLE):
         from fake_smolvm import scenarios
 
         try:
-            host.scenario = scenarios.load(host.env[SCENARIO_VARIABLE])
-        except (OSError, scenarios.ScenarioError) as error:
-            host.err(f"fake_smolvm: {SCENARIO_VARIABLE}: {error}\n")
-            return 2
+            host.scenario = scenarios.load(host.env[SCENARIO_VARIABLE], grammar)
+        except scenarios.ScenarioError as error:
+            raise SetupError(f"{SCENARIO_VARIABLE}: {error.message}") from None
     if host.scenario is not None:
         code = host.scenario.intercept(matches, host)
         if code is not None:
             return code
     return _run_command(matches, host)
+
+
+def _check_given(env: Mapping[str, str]) -> None:
+    """Raise SetupError for a variable that is wrong, whether or not the command comes to use it."""
+    for variable, (module, function) in _CHECKS.items():
+        value = env.get(variable)
+        if value and not (variable == "FAKE_SMOLVM_NETWORK" and _is_empty(value)):
+            name = f"fake_smolvm.machines.{module}"
+            __import__(name)
+            getattr(sys.modules[name], function)(env)
+
+
+_CHECKS = {
+    "FAKE_SMOLVM_KVM": ("lifecycle", "has_hypervisor"),
+    "FAKE_SMOLVM_BOOT_SECONDS": ("lifecycle", "boot_seconds"),
+    "FAKE_SMOLVM_IMAGES": ("images", "check"),
+    "FAKE_SMOLVM_NETWORK": ("egress", "network_of"),
+}
+"""Who checks a variable; all but the last are rarely set."""
+
+
+def _is_empty(path: str) -> bool:
+    """Tell whether a file says nothing, as the harness's network does until a test says more."""
+    try:
+        return os.stat(path).st_size == 0
+    except (OSError, ValueError):
+        return False
 
 
 def _run_command(matches: Matches, host: Host) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _json import encode_basestring, make_scanner
+from _json import encode_basestring, encode_basestring_ascii, make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,17 +31,42 @@ def loads(text: str) -> Any:
     """
     start = len(text) - len(text.lstrip(" \t\r\n"))
     try:
-        value, end = _scan(text, start)
-    except StopIteration:
-        raise ValueError("not a JSON document") from None
+        value, end = _scanned(text, start)
+    except StopIteration as stop:
+        raise ValueError(f"not a JSON document from character {stop.value} on") from None
+    except RecursionError:
+        raise ValueError("a JSON document that is nested too deeply") from None
     if text[end:].strip(" \t\r\n"):
         raise ValueError(f"more than one JSON document, the second at character {end}")
     return value
 
 
+def _scanned(text: str, start: int) -> tuple[Any, int]:
+    try:
+        return _scan(text, start)
+    except SystemError:
+        # Until it is imported, the error that the scanner means to raise is not there.
+        import json.decoder  # noqa: F401
+
+        return _scan(text, start)
+
+
 def dumps(value: Any, indent: int | None = None) -> str:
     """Write `value` as serde_json does: no spaces at all, or one item a line with `indent`."""
     return _write(value, "" if indent is None else "\n", " " * (indent or 0))
+
+
+def dumps_line(value: Any) -> bytes:
+    """Write `value` as one line of a journal: ASCII, so that no reader sees another line's end."""
+    text = dumps(value)
+    if not text.isascii():
+        text = "".join(
+            [
+                letter if letter.isascii() else encode_basestring_ascii(letter)[1:-1]
+                for letter in text
+            ]
+        )
+    return text.encode() + b"\n"
 
 
 def _write(value: Any, newline: str, step: str) -> str:

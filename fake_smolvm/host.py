@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fake_smolvm.errors import OutputError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,15 +64,23 @@ class Host:
         """The smolvm version that is emulated, known once `entry.run` has chosen it."""
 
     def out(self, text: str) -> None:
-        """Write `text` to stdout and flush it."""
-        _write(self.stdout, text)
+        """Write `text` to stdout and flush it; raises OutputError or BrokenPipeError."""
+        _write(self.stdout, text, "stdout")
 
     def err(self, text: str) -> None:
-        """Write `text` to stderr and flush it."""
-        _write(self.stderr, text)
+        """Write `text` to stderr and flush it; raises OutputError or BrokenPipeError."""
+        _write(self.stderr, text, "stderr")
 
 
-def _write(stream: BinaryIO, text: str) -> None:
-    if text:
+def _write(stream: BinaryIO, text: str, name: str) -> None:
+    if not text:
+        return
+    try:
         stream.write(text.encode("utf-8", "surrogateescape"))
         stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"failed printing to {name}: {error.strerror} (os error {error.errno})"
+        ) from None

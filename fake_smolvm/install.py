@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from errno import EEXIST
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,20 +13,32 @@ from pathlib import Path
 _SHEBANG_BYTES = 120
 """No shebang longer than this: old kernels cut one off after 127 bytes."""
 _EXECUTABLE = 0o755
+_MAIN = "from fake_smolvm.entry import main\nsys.exit(main())\n"
+_SCRIPT_BYTES = 65536
+"""More than a script of ours has, however many folders it names."""
 
 
 def install(directory: str | Path) -> Path:
     """Put an executable named `smolvm`, which is the fake, into `directory`; give its path.
 
-    The directory is made if need be; what is called `smolvm` there is replaced. It keeps working as
-    long as this interpreter and this installation of fake_smolvm stay where they are.
+    The directory is made if need be; an earlier fake there is replaced. It keeps working as long as
+    this interpreter and this installation of fake_smolvm stay where they are.
 
-    Raises OSError if it cannot be written.
+    Raises OSError if it cannot be written, and if what is called `smolvm` there is not the fake.
     """
     path = Path(directory) / "smolvm"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_executable(path, "from fake_smolvm.entry import main\nsys.exit(main())\n")
+    if os.path.lexists(path) and not _is_ours(path):
+        raise FileExistsError(EEXIST, "this is not the fake, and stays: remove it first", str(path))
+    write_executable(path, _MAIN)
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _MAIN.splitlines()[0].encode() in file.read(_SCRIPT_BYTES)
 
 
 def write_executable(path: Path, code: str) -> None:
@@ -39,9 +53,15 @@ def write_executable(path: Path, code: str) -> None:
         python = shlex.quote(sys.executable)
         script = f'exec {python} -IS -c {shlex.quote(script)} "$@"\n'
         shebang = "#!/bin/sh\n"
-    path.unlink(missing_ok=True)
-    path.write_text(shebang + script, encoding="utf-8", errors="surrogateescape")
-    path.chmod(_EXECUTABLE)
+    # In one step: what was there stays until the new one is whole.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(shebang + script, encoding="utf-8", errors="surrogateescape")
+        fresh.chmod(_EXECUTABLE)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 @lru_cache

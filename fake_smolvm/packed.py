@@ -36,6 +36,10 @@ def main() -> int:
 
 def run(program: str, argv: Sequence[str], host: Host) -> int:
     """Run a packed program on `argv` (without its name); give the exit code."""
+    return entry.guarded(lambda: _run(program, argv, host), host)
+
+
+def _run(program: str, argv: Sequence[str], host: Host) -> int:
     packed = _find(os.path.join(host.cwd, program), host)
     if packed is None:
         return entry.run(argv, host)

@@ -115,6 +115,11 @@ def ipv4(text: str) -> str:
     return text
 
 
+def is_at_most(digits: str, highest: int) -> bool:
+    """Tell whether ASCII digits, however many, are a number no larger than `highest`."""
+    return _is_at_most(digits.lstrip("0") or "0", highest)
+
+
 def _ascii_lower(text: str) -> str:
     return "".join([letter.lower() if letter.isascii() else letter for letter in text])
 

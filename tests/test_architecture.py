@@ -37,10 +37,13 @@ MAY_IMPORT = {
         "fake_smolvm.fastjson",
         "fake_smolvm.host",
         "fake_smolvm.machines",
+        "fake_smolvm.values",
     },
     "fake_smolvm.scenarios": {
         "fake_smolvm.clap",
+        "fake_smolvm.errors",
         "fake_smolvm.fastjson",
+        "fake_smolvm.grammars",
         "fake_smolvm.host",
         "fake_smolvm.machines",
     },

@@ -28,7 +28,7 @@ def run(matches: Matches, host: Host) -> int:
     if _is_alive(pid):
         if not matches["start_time"]:
             refusal = "refusing to verify process without start time (legacy record)"
-            host.err(warning(refusal, "pid", pid))
+            host.err(warning(host.env, refusal, "pid", pid))
             return 0
         process = lifecycle.agent(paths, name)
         if (

@@ -110,13 +110,16 @@ class _Asked:
             record.gpu_vram_mib = matches["gpu_vram_mib"]
 
     def _mount_docker_config(self) -> None:
+        chosen = self.host.env.get("DOCKER_CONFIG")
         folder = os.path.join(self.paths.root, ".docker")
-        if os.path.isdir(folder):
+        if chosen and os.path.exists(os.path.join(self.host.cwd, chosen)):
+            folder = os.path.join(self.host.cwd, chosen)
+        if os.path.exists(folder):
             self.record.mounts = [*self.record.mounts, (folder, "/root/.docker", True)]
         else:
             from fake_smolvm.commands.log import warning
 
-            self.host.err(warning("Docker config directory not found"))
+            self.host.err(warning(self.host.env, "Docker config directory not found"))
 
     def _check_command(self) -> None:
         record = self.record

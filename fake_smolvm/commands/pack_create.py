@@ -211,6 +211,12 @@ def _boot(host: Host, prefix: str) -> None:
 def _collect_base(host: Host, matches: Matches) -> None:
     host.out("Collecting runtime libraries...\n")
     libraries = matches["lib_dir"]
+    if libraries is None and not lifecycle.has_hypervisor(host.env):
+        # The host without a hypervisor is that of sessions-wide.jsonl (74/19): it lacks this too.
+        raise _failed(
+            "find libkrun",
+            "could not find libkrun library. Use --lib-dir to specify the location.",
+        )
     for name in ("libkrun.so", "libkrunfw.so.5"):
         if libraries is not None and not os.path.exists(os.path.join(host.cwd, libraries, name)):
             missing = os.path.join(libraries, name)

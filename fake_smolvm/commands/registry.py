@@ -38,12 +38,15 @@ class Registry:
                 f"agent operation failed: parse reference: invalid reference '{text}': {error}"
             ) from None
         settings = Settings({})
-        if host.env.get("SMOLVM_CONFIG") != "":  # 0.8.0 ignores an empty one here.
-            settings = SettingsFile(Paths(host.env), host.cwd).read()
+        paths = Paths(host.env)
+        chosen = host.env.get("SMOLVM_CONFIG")
+        # 0.8.0 ignores an empty one here, and that there is no home.
+        if chosen or (chosen is None and paths.has_home):
+            settings = SettingsFile(paths, host.cwd).read()
         entry = settings.machines.entries.get(self.reference.registry)
         if entry is not None and entry.sends_password_of_file(host.env):
             plain = "using plaintext password from config — use password_env instead"
-            host.err(warning(plain, "registry", self.reference.registry))
+            host.err(warning(host.env, plain, "registry", self.reference.registry))
         self._host = host_of(self.reference.registry, settings.machines.mirrors)
 
     def unreachable(self, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fake_smolvm.errors import CommandError
+from fake_smolvm.values import is_at_most
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def run(matches: Matches, _host: Host) -> int:
 
 def _is_socket_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+    if not (port.isascii() and port.isdigit() and is_at_most(port, _MAX_PORT)):
         return False
     try:
         if host.startswith("[") and host.endswith("]"):

@@ -5,22 +5,24 @@ A file is ``[assets: a tar in a zstd frame][manifest: JSON][footer: 64 bytes]``.
 compressed, and the layers hold what the fake's guests hold, not an operating system. Of a real
 file the manifest is used; its compressed layers cannot be read here and count as empty.
 
-Nothing a file says is trusted: sizes are checked against the file's own, and no member of an
-archive is written outside the folder it is unpacked into.
+Nothing a file says is trusted: sizes are checked against the file's own, no member of an archive is
+written outside the folder it is unpacked into, and what is unpacked is at most `GROWTH_LIMIT` more
+than the file has: a frame may say "a thousand zeros" in four bytes, and a sparse file far more.
 """
 
 from __future__ import annotations
 
 import os
+from errno import EDQUOT, EFBIG, ENAMETOOLONG, ENOSPC
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, LimitError
 from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.machines.guest_root import make_folder
 from fake_smolvm.machines.paths import os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from tarfile import TarFile, TarInfo
     from typing import Any, BinaryIO
 
@@ -33,12 +35,20 @@ LAYERS = "layers"
 OVERLAY = "overlay.raw"
 """Name of the asset that holds a bare machine's disk; in ours it is a tar of the root folder."""
 
+GROWTH_LIMIT = 128 * 1024 * 1024
+"""Bytes that an artifact may unpack to beyond its own size."""
+
 _MAGIC = b"SMOLPACK"
 _VERSION = 1
 _MANIFEST_LIMIT = 16 * 1024 * 1024
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_BLOCK_LIMIT = 128 * 1024
-_STORED, _REPEATED = 0, 1
+_ZSTD_WINDOW_LIMIT = 128 * 1024 * 1024
+_TAR_BLOCK = 512
+_DEEPEST = 500
+"""Folders that a member of an archive may lie in, one inside the other."""
+_ZSTD_HEADER_LIMIT = 18
+_STORED, _REPEATED, _COMPRESSED = 0, 1, 2
 _LIBS_MAGIC = b"SMOLLIBS"
 _CHUNK = 1024 * 1024
 _CACHE = "smolvm-pack"
@@ -174,6 +184,12 @@ class Manifest:
         for name, (kind, _) in _FIELDS.items():
             if name in found and not _is_a(kind, found[name]):
                 raise ArtifactError(f"JSON error: invalid type: `{name}`, expected {kind}")
+        for layer in found["assets"]["layers"]:
+            for name, kind in _LAYER_FIELDS.items():
+                if name not in layer:
+                    raise ArtifactError(f"JSON error: missing field `{name}`")
+                if not _is_a(kind, layer[name]):
+                    raise ArtifactError(f"JSON error: invalid type: `{name}`, expected {kind}")
         mode = found.get("mode", "container")
         if mode not in ("container", "vm"):
             raise ArtifactError(
@@ -212,22 +228,29 @@ _FIELDS = {
     "smolvm_version": ("a string", True),
     "assets": ("struct AssetInventory", True),
 }
+_LAYER_FIELDS = {"digest": "a string", "path": "a string", "size": "u64"}
 
 
 def _is_a(kind: str, value: object) -> bool:
     match kind:
         case "a string":
-            return isinstance(value, str)
+            return _is_text(value)
         case "a sequence":
-            return isinstance(value, list) and all(isinstance(item, str) for item in value)
+            return isinstance(value, list) and all(map(_is_text, value))
         case "option":
-            return value is None or isinstance(value, str)
+            return value is None or _is_text(value)
         case "a boolean":
             return isinstance(value, bool)
         case "struct AssetInventory":
-            return isinstance(value, dict) and isinstance(value.get("layers"), list)
+            layers = value.get("layers") if isinstance(value, dict) else None
+            return isinstance(layers, list) and all(isinstance(layer, dict) for layer in layers)
     bits = int(kind[1:])
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << bits
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether a value is a text that a path or an argument can be made of."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def host_platform() -> str:
@@ -256,15 +279,17 @@ def read_footer(path: str) -> Footer:
     Raises ArtifactError.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
+        # Not `open`, which refuses a folder: the real one opens it, and what seeking and reading in
+        # it gives is the file system's affair (0.8.0: EISDIR on ext4, EINVAL on tmpfs).
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(file).st_size
             if size < FOOTER_SIZE:
                 raise ArtifactError("I/O error: sidecar file too small to contain footer")
-            file.seek(-FOOTER_SIZE, os.SEEK_END)
-            footer = Footer.from_bytes(file.read(FOOTER_SIZE))
-    except IsADirectoryError:
-        # What seeking in a folder gives where the recordings were made (tmpfs).
-        raise ArtifactError("I/O error: Invalid argument (os error 22)") from None
+            os.lseek(file, -FOOTER_SIZE, os.SEEK_END)
+            footer = Footer.from_bytes(os.read(file, FOOTER_SIZE))
+        finally:
+            os.close(file)
     except OSError as error:
         raise ArtifactError(f"I/O error: {os_error_text(error)}") from None
     problem = _out_of_bounds(footer, size)
@@ -297,9 +322,13 @@ def read_manifest(path: str) -> Manifest:
     Raises ArtifactError.
     """
     footer = read_footer(path)
-    with open(path, "rb") as file:
-        file.seek(footer.manifest_offset)
-        return Manifest.from_json(file.read(footer.manifest_size))
+    try:
+        with open(path, "rb") as file:
+            file.seek(footer.manifest_offset)
+            written = file.read(footer.manifest_size)
+    except OSError as error:
+        raise ArtifactError(f"I/O error: {os_error_text(error)}") from None
+    return Manifest.from_json(written)
 
 
 def checksum_holds(path: str, footer: Footer) -> bool:
@@ -379,7 +408,8 @@ class RealSizes:
 
 def stored_frame(data: bytes) -> bytes:
     """Put `data` into a zstd frame of stored blocks."""
-    parts = [_ZSTD_MAGIC, b"\xe0", len(data).to_bytes(8, "little")]
+    # A window of one block, so that a frame of any size can be read block by block.
+    parts = [_ZSTD_MAGIC, b"\xc0\x38", len(data).to_bytes(8, "little")]
     for start in range(0, len(data) or 1, _ZSTD_BLOCK_LIMIT):
         block = data[start : start + _ZSTD_BLOCK_LIMIT]
         last = start + _ZSTD_BLOCK_LIMIT >= len(data)
@@ -388,35 +418,92 @@ def stored_frame(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _unframed(file: BinaryIO, size: int) -> bytes | None:
-    """Read a frame of `size` bytes; None if its blocks are compressed.
+def _unframed(file: BinaryIO, size: int, unpacked: str) -> BinaryIO | None:
+    """Unpack the frame of `size` bytes that `file` stands at into a file called `unpacked`.
 
-    Raises ArtifactError, with zstd's words, if it is no whole frame.
+    Returns that file, open and without its name; None if the frame's blocks are compressed.
+
+    Raises ArtifactError, with zstd's words, if it is no whole frame, and LimitError if it is one
+    that grows beyond all measure.
     """
-    data = file.read(size)
-    if data[:4] != _ZSTD_MAGIC[: len(data)]:
+    start = file.tell()
+    declared, window = _read_frame_header(file, size)
+    blocks = file.tell()
+    total = stored = 0
+    for kind, length in _blocks(file, start + size):
+        if kind == _COMPRESSED:
+            return None
+        if kind not in (_STORED, _REPEATED) or length > _ZSTD_BLOCK_LIMIT:
+            raise ArtifactError("Data corruption detected")
+        total += length
+        stored += length if kind == _STORED else 1
+        if declared is not None and total > declared:
+            raise ArtifactError("Destination buffer is too small")
+    if declared not in (None, total):
+        raise ArtifactError("Data corruption detected")
+    if window > _ZSTD_WINDOW_LIMIT:
+        raise ArtifactError("Frame requires too much memory for decoding")
+    if total > stored + GROWTH_LIMIT:
+        raise _too_large(total)
+    tar = open(unpacked, "w+b")  # noqa: SIM115 - the caller closes it
+    try:
+        os.unlink(unpacked)
+        file.seek(blocks)
+        for kind, length in _blocks(file, start + size):
+            file.seek(-length if kind == _STORED else -1, os.SEEK_CUR)
+            tar.write(file.read(length) if kind == _STORED else file.read(1) * length)
+        tar.seek(0)
+    except BaseException:
+        tar.close()
+        raise
+    return tar
+
+
+def _too_large(size: int) -> LimitError:
+    return LimitError(
+        f"an artifact that unpacks to {size} bytes, over {GROWTH_LIMIT} more than it has: refused"
+    )
+
+
+def _read_frame_header(file: BinaryIO, size: int) -> tuple[int | None, int]:
+    """Read up to the first block; give the size of the contents, if told, and of the window."""
+    header = file.read(min(size, _ZSTD_HEADER_LIMIT))
+    if header[:4] != _ZSTD_MAGIC[: len(header)]:
         raise ArtifactError("Unknown frame descriptor")
-    if len(data) < 5:  # noqa: PLR2004 - magic and descriptor
+    if len(header) < 5:  # noqa: PLR2004 - magic and descriptor
         raise ArtifactError("incomplete frame")
-    descriptor = data[4]
+    descriptor = header[4]
+    if descriptor & 8:
+        raise ArtifactError("Unsupported frame parameter")
     one_segment = descriptor >> 5 & 1
     size_flag = descriptor >> 6
     at = 5 + (not one_segment) + (0, 1, 2, 4)[descriptor & 3]
-    at += (one_segment, 2, 4, 8)[size_flag]
-    parts = []
+    length = (one_segment, 2, 4, 8)[size_flag]
+    if at + length > len(header):
+        raise ArtifactError("incomplete frame")
+    declared = None
+    if length:
+        # A size in two bytes is counted from 256 on.
+        declared = int.from_bytes(header[at : at + length], "little") + (256 * (length == 2))  # noqa: PLR2004
+    exponent, mantissa = header[5] >> 3, header[5] & 7
+    window = declared or 0 if one_segment else (1 << 10 + exponent) * (8 + mantissa) // 8
+    file.seek(at + length - len(header), os.SEEK_CUR)
+    return declared, window
+
+
+def _blocks(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
+    """Give each block's kind and length; the file then stands behind it.
+
+    Raises ArtifactError for blocks that do not end before `end`.
+    """
     last = False
     while not last:
-        header = int.from_bytes(data[at : at + 3], "little")
+        header = int.from_bytes(file.read(3), "little")
         last, kind, length = bool(header & 1), header >> 1 & 3, header >> 3
-        at += 3
-        if kind not in (_STORED, _REPEATED):
-            return None
-        block = data[at : at + (1 if kind == _REPEATED else length)]
-        if at > len(data) or (kind == _STORED and len(block) < length):
+        there = file.seek(1 if kind == _REPEATED else length, os.SEEK_CUR)
+        if there > end and kind <= _COMPRESSED:
             raise ArtifactError("incomplete frame")
-        parts.append(block * length if kind == _REPEATED else block)
-        at += len(block)
-    return b"".join(parts)
+        yield kind, length
 
 
 class Cache:
@@ -454,36 +541,48 @@ class Cache:
 
         entry = self.entry(footer)
         os.makedirs(self.folder, exist_ok=True)
-        with open(entry + ".lock", "ab") as lock:
+        lock = os.open(f"{entry}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
             flock(lock, LOCK_EX)
             if self.holds(footer) and not force:
                 return False
             rmtree(entry, ignore_errors=True)
             try:
                 os.mkdir(entry)
-                with open(path, "rb") as file:
-                    file.seek(footer.assets_offset if inside_program else 0)
-                    unpack(_unframed(file, footer.assets_size), entry)
-                layers = os.path.join(entry, LAYERS)
-                if os.path.isdir(layers) and not os.path.islink(layers):
-                    for name in os.listdir(layers):
-                        _unpack_layer(os.path.join(layers, name))
+                self._unpack(path, footer, inside_program=inside_program)
                 with open(os.path.join(entry, _EXTRACTED), "xb"):
                     pass
-            except (ArtifactError, OSError) as error:
+            except BaseException as error:
                 rmtree(entry, ignore_errors=True)
                 if isinstance(error, OSError):
                     raise ArtifactError(os_error_text(error)) from None
                 raise
+        finally:
+            os.close(lock)
         return True
 
+    def _unpack(self, path: str, footer: Footer, *, inside_program: bool) -> None:
+        entry = self.entry(footer)
+        shown = os.path.join(self.shown_folder, os.path.basename(entry))
+        with open(path, "rb") as file:
+            file.seek(footer.assets_offset if inside_program else 0)
+            tar = _unframed(file, footer.assets_size, f"{entry}.tar")
+        if tar is not None:
+            with tar:
+                _unpack(tar, entry, shown)
+        layers = os.path.join(entry, LAYERS)
+        if os.path.isdir(layers) and not os.path.islink(layers):
+            for name in os.listdir(layers):
+                _unpack_layer(layers, name, os.path.join(shown, LAYERS))
 
-def _unpack_layer(path: str) -> None:
+
+def _unpack_layer(layers: str, name: str, shown: str) -> None:
+    path = os.path.join(layers, name)
     folder, extension = os.path.splitext(path)
     if extension == ".tar" and _is_own_file(path) and not os.path.lexists(folder):
         os.mkdir(folder)
         with open(path, "rb") as file:
-            unpack(file.read(), folder)
+            _unpack(file, folder, os.path.join(shown, os.path.basename(folder)))
 
 
 def _is_own_file(path: str) -> bool:
@@ -512,30 +611,68 @@ def _without_devices(info: TarInfo) -> TarInfo | None:
     return None if info.isdev() else info
 
 
-def unpack(tar: bytes | None, folder: str) -> None:
-    """Unpack a tar into `folder`, never outside it; None, a tar nobody could read, is nothing.
+def unpack(tar: bytes, folder: str) -> None:
+    """Unpack a tar into `folder`, never outside it; nothing at all is an empty one.
 
     Links are made as they are but never followed; devices are left out.
 
-    Raises ArtifactError for a broken tar and for a member that would lie, or point, outside.
+    Raises ArtifactError for a broken tar and for a member that would lie, or point, outside, and
+    LimitError for one that unpacks to far more than it is.
     """
-    import tarfile
     from io import BytesIO
 
-    if not tar:
+    _unpack(BytesIO(tar), folder, folder)
+
+
+def _unpack(tar: BinaryIO, folder: str, shown: str) -> None:
+    """Unpack a tar; `shown` is what the folder is called in a message."""
+    import tarfile
+
+    size = tar.seek(0, os.SEEK_END)
+    if not size:
         return
+    tar.seek(0)
     try:
-        with tarfile.open(fileobj=BytesIO(tar), mode="r:") as members:
+        # `tarfile` takes a damaged header in the middle for the end, and may go round in circles.
+        with tarfile.open(fileobj=tar, mode="r:") as members:
+            left = size + GROWTH_LIMIT
             for member in members:
-                _unpack_member(members, member, os.path.realpath(folder))
-    except tarfile.TarError:
-        raise ArtifactError("failed to read entire block") from None
+                left -= member.size if member.isreg() else 0
+                if member.size < 0:
+                    raise ArtifactError("archive header checksum mismatch")
+                if left < 0:
+                    raise _too_large(size + GROWTH_LIMIT - left)
+                _unpack_told(members, member, os.path.realpath(folder), shown)
+            tar.seek(members.offset)
+            if tar.read(_TAR_BLOCK).strip(b"\0"):
+                raise ArtifactError("archive header checksum mismatch")
+    except (tarfile.TarError, ValueError, LookupError, OverflowError, RecursionError) as error:
+        is_checksum = "checksum" in str(error)
+        raise ArtifactError(
+            "archive header checksum mismatch" if is_checksum else "failed to read entire block"
+        ) from None
+
+
+def _unpack_told(members: TarFile, member: TarInfo, folder: str, shown: str) -> None:
+    """Unpack a member; a system error, or a file cut short, is told as the real one tells it."""
+    import tarfile
+
+    try:
+        _unpack_member(members, member, folder)
+    except (OSError, tarfile.TarError) as error:
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise
+        raise ArtifactError(
+            f"failed to unpack '{member.name}': failed to unpack `{shown}/{member.name}`"
+        ) from None
 
 
 def _unpack_member(members: TarFile, member: TarInfo, folder: str) -> None:
     if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
         return
     _check_member(member, folder)
+    if member.name.count("/") > _DEEPEST:
+        raise OSError(ENAMETOOLONG, "")
     path = os.path.normpath(os.path.join(folder, member.name))
     if path == folder:
         return
@@ -604,13 +741,19 @@ def _remove(path: str) -> None:
 
 
 def fill_root(entry: str, manifest: Manifest, root: str) -> None:
-    """Lay the layers of an unpacked artifact, or its bare machine's disk, into a guest's root."""
+    """Lay the layers of an unpacked artifact, or its bare machine's disk, into a guest's root.
+
+    Raises CommandError for a layer that cannot be unpacked.
+    """
     os.makedirs(root, exist_ok=True)
-    for asset in (*(layer["path"] for layer in manifest.layers), OVERLAY):
-        path = os.path.join(entry, asset)
-        if _is_within(entry, path) and not _passes_a_link(entry, path) and _is_own_file(path):
-            with open(path, "rb") as file:
-                unpack(file.read(), root)
+    try:
+        for asset in (*(layer["path"] for layer in manifest.layers), OVERLAY):
+            path = os.path.join(entry, asset)
+            if _is_within(entry, path) and not _passes_a_link(entry, path) and _is_own_file(path):
+                with open(path, "rb") as file:
+                    _unpack(file, root, root)
+    except ArtifactError as error:
+        raise CommandError(f"agent operation failed: extract sidecar: {error}") from None
     if manifest.workdir is not None:
         # It is in the image; here the layers that hold it may be unreadable.
         make_folder(root, manifest.workdir)

@@ -17,6 +17,8 @@ of it, or of a name of it, does.
 
 from __future__ import annotations
 
+from fake_smolvm.errors import SetupError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "FAKE_SMOLVM_NETWORK"
 DNS_SERVER = "1.1.1.1"
+_NAME_LIMIT, _LABEL_LIMIT = 253, 63
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -97,15 +100,39 @@ class Network:
 def network_of(env: Mapping[str, str]) -> Network:
     """Read the test's data.
 
-    Raises OSError or ValueError for a file that cannot be read.
+    Raises SetupError for a file that cannot be read, or says what no network is like.
     """
     path = env.get(VARIABLE)
     if not path:
         return Network()
-    import tomllib
+    from fake_smolvm.machines import given
 
-    with open(path, "rb") as file:
-        return Network(tomllib.load(file))
+    try:
+        data = given.read_toml(path)
+    except ValueError as error:
+        raise SetupError(f"{VARIABLE}: {error}") from None
+    try:
+        _check(data)
+    except ValueError as error:
+        raise SetupError(f"{VARIABLE}: {path}: {error}") from None
+    return Network(data)
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raise ValueError for what is no network."""
+    from fake_smolvm.machines import given
+
+    fields = {"hosts": given.ANY_TABLE, "answer": given.TABLES, "journal": given.TEXT}
+    given.check(data, fields, "a network")
+    for name, addresses in data.get("hosts", {}).items():
+        listed = [addresses] if isinstance(addresses, str) else addresses
+        if not isinstance(listed, list) or not all(
+            isinstance(address, str) and is_address(address) for address in listed
+        ):
+            raise ValueError(f"hosts: {name} is {addresses!r}, not an address or a list of them")
+    fields = {"url": given.TEXT, "status": given.STATUS, "body": given.TEXT}
+    for number, answer in enumerate(data.get("answer", ())):
+        given.check(answer, fields, f"answer {number}", required=["url"])
 
 
 def resolve(paths: Paths, hostname: str) -> list[str]:
@@ -120,11 +147,26 @@ def resolve(paths: Paths, hostname: str) -> list[str]:
         )
     addresses = [a for a in network_of(paths.env).resolve(hostname) if ":" not in a]
     if not addresses:
-        raise ResolutionError(
-            f"failed to resolve '{hostname}': failed to lookup address information: "
+        reason = (
             "Temporary failure in name resolution"
+            if _may_be_asked_for(hostname)
+            else "Name or service not known"
+        )
+        raise ResolutionError(
+            f"failed to resolve '{hostname}': failed to lookup address information: {reason}"
         )
     return [f"{address}/32" for address in addresses]
+
+
+def _may_be_asked_for(hostname: str) -> bool:
+    """Tell whether glibc asks a name server for a name at all (tried with `getaddrinfo`)."""
+    labels = hostname.removesuffix(".").split(".")
+    return hostname == "." or (
+        len(hostname.removesuffix(".")) <= _NAME_LIMIT
+        and all(0 < len(label) <= _LABEL_LIMIT for label in labels)
+        and not hostname.startswith("-")
+        and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in hostname)
+    )
 
 
 def allowed_cidrs(record: Record) -> list[str] | None:
@@ -194,7 +236,10 @@ def _number(text: str) -> tuple[int, int] | None:
     """An address as its width in bits and its number."""
     if ":" not in text:
         parts = text.split(".")
-        if len(parts) != 4 or not all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts):  # noqa: PLR2004
+        if len(parts) != 4 or not all(  # noqa: PLR2004
+            part.isascii() and part.isdigit() and len(part) <= 3 and int(part) < 256  # noqa: PLR2004
+            for part in parts
+        ):
             return None
         return 32, int.from_bytes(bytes(map(int, parts)))
     from socket import AF_INET6, inet_pton

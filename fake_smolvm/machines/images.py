@@ -7,7 +7,7 @@ names, both a JSON list of::
      "env": ["K=V", ...], "workdir": "/srv", "user": 0, "layers": 1, "size": bytes}
 
 The first entry that has a name like the image's is the image. A `*` in a name stands for anything.
-All but `names` and `identity` may be left out. `identity` is what the guest looks like (a file in
+All but `names` and `identity` may be left out. `identity` is what the guest looks like (one of
 `identities`); null means that no such image is to be had. So `[{"names": ["*"], "identity": null}]`
 is a host that reaches no registry.
 """
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError
-from fake_smolvm.fastjson import loads
+from fake_smolvm.errors import SetupError
+from fake_smolvm.machines import given
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,23 @@ VARIABLE = "FAKE_SMOLVM_IMAGES"
 BARE_IDENTITY = "alpine"
 """What a machine without an image looks like."""
 
-_PROVIDED = os.path.join(os.path.dirname(__file__), "images.json")
+_FOLDER = os.path.dirname(__file__)
+_PROVIDED = os.path.join(_FOLDER, "images.json")
+_IDENTITIES = os.path.join(_FOLDER, "identities")
+_NO_IDENTITY = "scripts"
+"""Name of the file among the identities that is none."""
+
+_FIELDS = {
+    "names": given.TEXTS,
+    "identity": given.TEXT_OR_NULL,
+    "entrypoint": given.TEXTS,
+    "cmd": given.TEXTS,
+    "env": given.TEXTS,
+    "workdir": given.TEXT_OR_NULL,
+    "user": given.NUMBER,
+    "layers": given.NUMBER,
+    "size": given.NUMBER,
+}
 _DOCKER_HUB = "index.docker.io"
 _DEFAULT_LAYER_SIZE = 8_388_608
 
@@ -82,7 +98,7 @@ def digest_of(text: str) -> str:
 def find(env: Mapping[str, str], reference: str) -> Image | None:
     """Give an image, or None if it is not provided.
 
-    Raises CommandError if the file that `$FAKE_SMOLVM_IMAGES` names cannot be read.
+    Raises SetupError if the file that `$FAKE_SMOLVM_IMAGES` names is no such list.
     """
     name = _full_name(reference)
     for data in _entries(env):
@@ -111,25 +127,46 @@ def pull_failure(reference: str) -> str:
     )
 
 
+def check(env: Mapping[str, str]) -> None:
+    """Raise SetupError if the file that `$FAKE_SMOLVM_IMAGES` names is no list of images."""
+    next(_entries(env))
+
+
 def _entries(env: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     chosen = env.get(VARIABLE)
     if chosen:
         try:
-            entries = _read(chosen)
-        except (OSError, ValueError) as error:
-            raise CommandError(f"fake_smolvm: {VARIABLE}: {error}") from None
+            entries = given.read_json(chosen)
+            _check(entries, chosen)
+        except ValueError as error:
+            raise SetupError(f"{VARIABLE}: {error}") from None
         yield from entries
-    yield from _read(_PROVIDED)
+    yield from given.read_json(_PROVIDED)
 
 
-def _read(path: str) -> list[Mapping[str, Any]]:
-    with open(path, encoding="utf-8") as file:
-        entries: list[Mapping[str, Any]] = loads(file.read())
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and entry.keys() >= {"names", "identity"} for entry in entries
-    ):
-        raise ValueError(f"{path} is not a list of images, each with names and identity")
-    return entries
+def _check(entries: object, path: str) -> None:
+    """Raise ValueError for what is no list of images."""
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: not a list of images")  # noqa: TRY004 - of a file
+    for number, entry in enumerate(entries):
+        what = f"{path}: image {number}"
+        given.check(entry, _FIELDS, what, required=["names", "identity"])
+        identity = entry["identity"]
+        if identity is not None and identity not in identities():
+            raise ValueError(
+                f"{what}: identity is {identity!r}, not null or one of {', '.join(identities())}"
+            )
+        if entry.get("layers") == 0:
+            raise ValueError(f"{what}: an image has a layer at least")
+        for variable in entry.get("env", ()):
+            if "=" not in variable[1:]:
+                raise ValueError(f"{what}: env holds a text that is not KEY=VALUE")
+
+
+def identities() -> list[str]:
+    """Give what a guest can look like, by name."""
+    names = {file.removesuffix(".json") for file in os.listdir(_IDENTITIES)}
+    return sorted(names - {_NO_IDENTITY})
 
 
 def _full_name(reference: str) -> str:

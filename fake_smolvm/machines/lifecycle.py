@@ -17,9 +17,9 @@ import sys
 import time
 from itertools import count
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, SetupError
 from fake_smolvm.machines import hazards, spare
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.machines.paths import os_error_text, read_small
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ FIRST_VIRTUAL_PID = 1 << 22
 
 _WATCH_SECONDS = 0.5
 """How often the keeper of a machine's process looks whether the store is still there."""
+
+_LONGEST_BOOT_SECONDS = 86_400
 
 _SHELL = "/bin/sh"
 _SHELLS = ("sh", "dash", "bash", "ksh", "zsh")
@@ -59,17 +61,22 @@ class Process:
         """Whether the process runs, is stopped by a signal, or is not there any more."""
         if self.pid >= FIRST_VIRTUAL_PID:
             return _virtual_conditions.get(self.pid, "alive")
-        seen = _look_at(self.pid)
+        seen = _look_at(self.pid) if self.pid > 0 else None
         if seen is None or seen[1] in "ZX" or self.start_time not in (None, seen[0]):
             return "gone"
         return "frozen" if seen[1] in "Tt" else "alive"
 
     def kill(self) -> None:
-        """End the process, frozen or not, and wait until it is gone (2 seconds at most)."""
+        """End the process, frozen or not, and wait until it is gone (2 seconds at most).
+
+        One whose start nobody wrote down may be anybody's by now: it is left alone.
+        """
         if self.condition() == "gone":
             return
         if self.pid >= FIRST_VIRTUAL_PID:
             set_condition(self.pid, "gone")
+            return
+        if self.start_time is None:
             return
         try:
             os.kill(self.pid, 9)
@@ -93,8 +100,31 @@ NO_KVM = (
 
 
 def has_hypervisor(env: Mapping[str, str]) -> bool:
-    """Whether machines can boot on this host: they cannot with `FAKE_SMOLVM_KVM=0`."""
-    return env.get("FAKE_SMOLVM_KVM") != "0"
+    """Whether machines can boot on this host: they cannot with `FAKE_SMOLVM_KVM=0`.
+
+    Raises SetupError for a value that says neither.
+    """
+    given = env.get("FAKE_SMOLVM_KVM") or "1"
+    if given not in ("0", "1"):
+        raise SetupError(
+            f"FAKE_SMOLVM_KVM={given}: 0 is a host without a hypervisor, 1 (or nothing) one with it"
+        )
+    return given == "1"
+
+
+def boot_seconds(env: Mapping[str, str]) -> float:
+    """How long a machine takes to boot; raises SetupError for what is no such time."""
+    given = env.get("FAKE_SMOLVM_BOOT_SECONDS") or "0"
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_BOOT_SECONDS:
+        raise SetupError(
+            f"FAKE_SMOLVM_BOOT_SECONDS={given}: a number of seconds is due, such as 0.5, "
+            f"at most {_LONGEST_BOOT_SECONDS}"
+        )
+    return seconds
 
 
 def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
@@ -102,6 +132,7 @@ def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
 
     Raises CommandError when another process is starting it, or the host lacks what a machine needs.
     """
+    seconds, hypervisor = boot_seconds(paths.env), has_hypervisor(paths.env)
     folder = paths.make_machine_dir(name)
     lock = _try_lock(os.path.join(folder, "start.lock"))
     if lock < 0:
@@ -111,23 +142,27 @@ def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
         )
     rootfs = paths.env.get("SMOLVM_AGENT_ROOTFS", paths.state)
     missing = ""
-    if not has_hypervisor(paths.env):
+    if not hypervisor:
         missing = NO_KVM
     elif not os.path.exists(rootfs):
         missing = f"agent operation failed: verify rootfs: agent rootfs not found: {rootfs}"
     if missing:
         os.close(lock)
         raise CommandError(missing)
-    any_lock = _try_lock(os.path.join(paths.state, "start.lock"))
-    if any_lock < 0:
-        hazards.note(
-            paths,
-            "H15",
-            command="machine start",
-            machine=name,
-            consequence="two machines start at once: one start may fail, or never be recorded",
-        )
-    return Boot(paths, name, virtual=virtual, locks=(lock, any_lock))
+    try:
+        any_lock = _try_lock(os.path.join(paths.state, "start.lock"))
+        if any_lock < 0:
+            hazards.note(
+                paths,
+                "H15",
+                command="machine start",
+                machine=name,
+                consequence="two machines start at once: one start may fail, or never be recorded",
+            )
+    except BaseException:
+        os.close(lock)
+        raise
+    return Boot(paths, name, virtual=virtual, locks=(lock, any_lock), seconds=seconds)
 
 
 class Boot:
@@ -137,16 +172,28 @@ class Boot:
     process dies of it. A kill leaves the machine behind (hazard H16).
     """
 
-    __slots__ = ("_folder", "_locks", "_name", "_on_interrupt", "_paths", "_virtual", "process")
+    __slots__ = (
+        "_folder",
+        "_locks",
+        "_name",
+        "_on_interrupt",
+        "_paths",
+        "_seconds",
+        "_virtual",
+        "process",
+    )
 
     process: Process
     """The machine's process, from `run` on."""
 
-    def __init__(self, paths: Paths, name: str, *, virtual: bool, locks: tuple[int, ...]) -> None:
+    def __init__(
+        self, paths: Paths, name: str, *, virtual: bool, locks: tuple[int, ...], seconds: float
+    ) -> None:
         self._paths = paths
         self._name = name
         self._virtual = virtual
         self._locks = locks
+        self._seconds = seconds
         self._folder = paths.machine_dir(name)
 
     def __enter__(self) -> Self:
@@ -173,9 +220,8 @@ class Boot:
             Process(next(_virtual_pids), None) if self._virtual else _spawn(self._paths, self._name)
         )
         _write_agent(self._folder, self.process, ready=False)
-        wait = self._paths.env.get("FAKE_SMOLVM_BOOT_SECONDS")
-        if wait:
-            time.sleep(float(wait))
+        if self._seconds:
+            time.sleep(self._seconds)
         _write_agent(self._folder, self.process, ready=True)
         return self.process
 
@@ -304,11 +350,12 @@ def _write_agent(folder: str, process: Process, *, ready: bool) -> None:
 def _read_agent(folder: str, *, ready: bool = False) -> Process | None:
     """The process named in a data directory; with `ready`, only if its agent has answered."""
     try:
-        with open(os.path.join(folder, "agent"), "rb", buffering=0) as file:
-            pid, stage, start_time = file.read().decode().split(" ", 2)
+        found = read_small(os.path.join(folder, "agent"))
+        pid, stage, start_time = found.decode().split(" ", 2)
+        process = Process(int(pid), start_time or None)
     except (OSError, ValueError):
         return None
-    return None if ready and stage != "ready" else Process(int(pid), start_time or None)
+    return None if ready and stage != "ready" else process
 
 
 def _look_at(pid: int) -> tuple[str, str] | None:
@@ -343,8 +390,11 @@ def _spawn(paths: Paths, name: str) -> Process:
         finally:
             os._exit(0)
     os.close(pid_there)
-    pid = int(os.read(pid_here, 32))
+    reported = os.read(pid_here, 32)
     os.close(pid_here)
+    if not reported:
+        raise CommandError("fake_smolvm: no process for a machine: too few files or processes left")
+    pid = int(reported)
     seen = _look_at(pid)
     return Process(pid, None if seen is None else seen[0])
 

@@ -3,8 +3,9 @@
 Environment variables that are data of a test:
 
 - `FAKE_SMOLVM_HOME`: the root, instead of `HOME`.
-- `FAKE_SMOLVM_KVM=0`: a host without a hypervisor, on which no machine starts.
-- `FAKE_SMOLVM_BOOT_SECONDS`: how long a machine takes to boot (default 0).
+- `FAKE_SMOLVM_KVM=0`: a host without a hypervisor, on which no machine starts, and without the
+  library that a machine is packed with. `1`, or nothing: a host that has both.
+- `FAKE_SMOLVM_BOOT_SECONDS`: how long a machine takes to boot (default 0, at most a day).
 """
 
 from __future__ import annotations
@@ -21,15 +22,26 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".fake_smolvm"
 """Name of the folder under the root that holds everything of the fake's."""
 
+_SMALL = 4096
+"""Bytes that the longest of the fake's small files may have."""
+
+_NO_HOME = "/dev/null"
+"""Root of a user without a home: no folder, and no file in it, is ever there."""
+
 
 class Paths:
-    """The paths of one root; `root` is absolute."""
+    """The paths of one root; `root` is absolute, unless the working directory is gone."""
 
-    __slots__ = ("env", "root", "state")
+    __slots__ = ("env", "has_home", "root", "shown_root", "state")
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        self.root = os.path.abspath(env.get("FAKE_SMOLVM_HOME") or _home(env))
+        home = env.get("FAKE_SMOLVM_HOME") or _home(env)
+        self.has_home = home is not None
+        """Whether there is a home at all: `HOME` may be unset, and the user not in passwd."""
+        self.shown_root = home or _NO_HOME
+        """The root as it was given, which is how 0.8.0 prints it."""
+        self.root = _absolute(self.shown_root)
         self.state = os.path.join(self.root, STATE_FOLDER)
 
     @property
@@ -57,16 +69,16 @@ class Paths:
         """
         if os.path.isdir(self.state):
             return
+        if not self.has_home:
+            raise CommandError("database not available: could not determine local data directory")
         try:
             os.makedirs(self.root, exist_ok=True)
             os.mkdir(self.state, 0o700)
         except OSError as error:
             if isinstance(error, FileExistsError) and os.path.isdir(self.state):
                 return  # Another process was first.
-            if isinstance(error, FileExistsError):
-                error = NotADirectoryError(ENOTDIR, "")
             raise CommandError(
-                f"database operation failed: create directory: {os_error_text(error)}"
+                f"database operation failed: create directory: {_folder_error_text(error)}"
             ) from None
 
     def make_machine_dir(self, name: str) -> str:
@@ -74,6 +86,10 @@ class Paths:
 
         Raises CommandError when it cannot be made.
         """
+        if not self.has_home:
+            raise CommandError(
+                "storage operation failed: resolve path: could not determine data directory"
+            )
         folder = self.machine_dir(name)
         try:
             os.makedirs(folder, exist_ok=True)
@@ -82,7 +98,7 @@ class Paths:
                 with open(name_file, "wb", buffering=0) as file:
                     file.write(os.fsencode(name))
         except OSError as error:
-            raise CommandError(f"io operation failed: {os_error_text(error)}") from None
+            raise CommandError(f"io operation failed: {_folder_error_text(error)}") from None
         return folder
 
     def shown_data_dir(self, name: str) -> str:
@@ -91,11 +107,10 @@ class Paths:
 
     def shown_cache_dir(self) -> str:
         """What 0.8.0 takes for the user's cache directory."""
-        return self._xdg("XDG_CACHE_HOME", ".cache")
-
-    def _xdg(self, variable: str, default: str) -> str:
-        chosen = self.env.get(variable, "")
-        return chosen if chosen.startswith("/") else os.path.join(self.root, default)
+        chosen = self.env.get("XDG_CACHE_HOME", "")
+        if chosen.startswith("/"):
+            return chosen
+        return os.path.join(self.shown_root, ".cache") if self.has_home else "/tmp"  # noqa: S108
 
 
 def directory_name(name: str) -> str:
@@ -103,18 +118,47 @@ def directory_name(name: str) -> str:
     return _sha256(os.fsencode(name))[:16]
 
 
+def read_small(path: str) -> bytes:
+    """Read a file of a line or two; what is no file, a pipe perhaps, is not waited for.
+
+    Raises OSError.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(file, _SMALL)
+    finally:
+        os.close(file)
+
+
 def os_error_text(error: OSError) -> str:
     """An operating system error as Rust prints it: `No such file or directory (os error 2)`."""
     return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
 
 
-def _home(env: Mapping[str, str]) -> str:
+def _folder_error_text(error: OSError) -> str:
+    """What Rust says of a folder that cannot be made: a file in its way is no directory."""
+    if isinstance(error, FileExistsError):
+        error = NotADirectoryError(ENOTDIR, "")
+    return os_error_text(error)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path  # The working directory is gone; so is all that is relative to it.
+
+
+def _home(env: Mapping[str, str]) -> str | None:
     home = env.get("HOME")
     if home:
         return home
     import pwd
 
-    return pwd.getpwuid(os.getuid()).pw_dir
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
 
 
 def _sha256(data: bytes) -> str:

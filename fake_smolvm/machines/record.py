@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Literal, TypeAlias
 
     State: TypeAlias = Literal["created", "running", "stopped", "failed", "unreachable"]
@@ -80,10 +80,24 @@ class Record:
         self.created_at = created_at
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Record:
-        """The record that `to_row` made `row` of."""
+    def from_row(cls, row: object) -> Record:
+        """The record that `to_row` made `row` of; a field that is none is left out.
+
+        Raises ValueError for what `to_row` never makes.
+        """
+        if not isinstance(row, dict):
+            raise ValueError("not a record")  # noqa: TRY004 - of a text
         record = cls.__new__(cls)
-        record.__dict__.update(row)
+        fields = record.__dict__
+        for field, value in row.items():
+            fits = _FITS.get(field)
+            if fits is not None:
+                if not fits(value):
+                    raise ValueError(f"`{field}` is not what it should be")
+                fields[field] = value
+        for field in ("name", "created_at"):
+            if field not in fields:
+                raise ValueError(f"missing field `{field}`")
         return record
 
     def to_row(self) -> dict[str, Any]:
@@ -96,3 +110,95 @@ class Record:
 
 
 _NOTHING = object()
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_switch(value: object) -> bool:
+    return type(value) is bool
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**64
+
+
+def _is_moment(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LAST_MOMENT
+
+
+def _is_list(value: object) -> bool:
+    return type(value) is list and all(map(_is_text, value))
+
+
+def _are_pairs(value: object) -> bool:
+    return type(value) is list and all(_is_list(item) and len(item) == 2 for item in value)  # noqa: PLR2004
+
+
+def _are_ports(value: object) -> bool:
+    return type(value) is list and all(
+        type(item) is list and [type(port) for port in item] == [int, int] for item in value
+    )
+
+
+def _are_mounts(value: object) -> bool:
+    return type(value) is list and all(
+        type(item) is list and [type(part) for part in item] == [str, str, bool] for item in value
+    )
+
+
+_LAST_MOMENT = 253_402_300_800
+"""Seconds from 1970 to the year 10000."""
+
+_STATES = ("created", "running", "stopped", "failed", "unreachable")
+_POLICIES = ("never", "always", "on-failure", "unless-stopped")
+
+_FITS: dict[str, Callable[[object], bool]] = {
+    "name": _is_text,
+    "created_at": _is_moment,
+    "state": _STATES.__contains__,
+    "restart_policy": _POLICIES.__contains__,
+    "pid_start_time": _is_text,
+    "mounts": _are_mounts,
+    "ports": _are_ports,
+    "env": _are_pairs,
+    **dict.fromkeys(
+        (
+            "pid",
+            "cpus",
+            "mem",
+            "gpu_vram_mib",
+            "restart_max_retries",
+            "restart_max_backoff_secs",
+            "restart_count",
+            "storage_gb",
+            "overlay_gb",
+            "health_interval_secs",
+            "health_timeout_secs",
+            "health_retries",
+            "health_startup_grace_secs",
+        ),
+        _is_number,
+    ),
+    **dict.fromkeys(
+        (
+            "network",
+            "gpu",
+            "user_stopped",
+            "init_completed",
+            "images_pruned",
+            "ssh_agent",
+            "ephemeral",
+        ),
+        _is_switch,
+    ),
+    **dict.fromkeys(
+        ("network_backend", "workdir", "user", "image", "source_smolmachine"), _is_text
+    ),
+    **dict.fromkeys(
+        ("init", "allowed_cidrs", "dns_filter_hosts", "entrypoint", "cmd", "health_cmd"),
+        _is_list,
+    ),
+}
+"""Whether a value is one that a field can have; None is never written but as a default."""

@@ -5,6 +5,8 @@ No registry is ever asked: nothing leaves the host.
 
 from __future__ import annotations
 
+from fake_smolvm.values import is_at_most
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,8 +116,7 @@ def _is_local(host: str) -> bool:
 def _is_ipv4(host: str) -> bool:
     octets = host.split(".")
     return len(octets) == 4 and all(  # noqa: PLR2004
-        octet.isascii() and octet.isdigit() and int(octet) <= 255  # noqa: PLR2004
-        for octet in octets
+        octet.isascii() and octet.isdigit() and is_at_most(octet, 255) for octet in octets
     )
 
 
@@ -128,13 +129,14 @@ def _url(scheme: str, host: str, path: str) -> str | None:
     name, separator, port = host.rpartition(":")
     if not separator or port.endswith("]"):
         name, port = host, ""
-    if port and not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+    if port and not (port.isascii() and port.isdigit() and is_at_most(port, _MAX_PORT)):
         return None
     bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     if not bare or (bare == name and _FORBIDDEN_IN_HOST.intersection(bare)):
         return None
     if bare.rpartition(".")[2].isdigit() and not _is_ipv4(bare):
         return None
+    port = port.lstrip("0") or port[-1:]
     if port and int(port) != _DEFAULT_PORTS[scheme]:
         name = f"{name}:{int(port)}"
     segments: list[str] = []

@@ -6,7 +6,7 @@ import os
 import sys
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.machines.paths import os_error_text, read_small
 from fake_smolvm.machines.record import DEFAULT_OVERLAY_GIB, DEFAULT_STORAGE_GIB
 
 TYPE_CHECKING = False
@@ -181,9 +181,8 @@ class Disks:
     ) -> None:
         self._file = os.path.join(paths.make_machine_dir(name), "disks")
         try:
-            with open(self._file, "rb", buffering=0) as file:
-                storage, overlay = file.read().split()
-                self.storage, self.overlay = int(storage), int(overlay)
+            storage, overlay = read_small(self._file).split()
+            self.storage, self.overlay = int(storage), int(overlay)
         except (OSError, ValueError):
             self.storage = _new_disk("storage", storage_gb, DEFAULT_STORAGE_GIB)
             self.overlay = _new_disk("overlay", overlay_gb, DEFAULT_OVERLAY_GIB)

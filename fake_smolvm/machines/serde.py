@@ -24,11 +24,18 @@ def read_struct(data: bytes, name: str, required: Iterable[str]) -> dict[str, An
     text = data.decode("utf-8", "surrogateescape")
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
+        value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except json.JSONDecodeError as error:
         at_end = error.pos >= len(text)
         problem = "EOF while parsing a value" if at_end else "expected value"
         raise JsonError(f"{problem} {_where(text, error.pos + (not at_end))}") from None
+    except RecursionError:
+        raise JsonError("recursion limit exceeded") from None
+    except UnicodeEncodeError:
+        raise JsonError("lone leading surrogate in hex escape") from None
+    except ValueError:
+        raise JsonError("number out of range") from None
     if not isinstance(value, dict):
         raise JsonError(f"invalid type: expected struct {name} {_where(text, end)}")
     for field in required:
@@ -38,6 +45,10 @@ def read_struct(data: bytes, name: str, required: Iterable[str]) -> dict[str, An
     if rest:
         raise JsonError(f"trailing characters {_where(text, len(text) - len(rest) + 1)}")
     return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _where(text: str, end: int) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.paths import Paths
 
 DEFAULT_REGISTRY = "docker.io"
+_PLACE = ".config/smolvm/config.toml"
+"""Where the file is in the user's home."""
 
 EXAMPLE = """\
 # Settings of smolvm, written by fake_smolvm. Take away the "# " of what you need.
@@ -103,7 +105,7 @@ class SettingsFile:
     def __init__(self, paths: Paths, cwd: str) -> None:
         """Find the file; `cwd` is what a relative `$SMOLVM_CONFIG` is relative to.
 
-        Raises CommandError for an empty `$SMOLVM_CONFIG`.
+        Raises CommandError for an empty `$SMOLVM_CONFIG`, and where there is no home.
         """
         chosen = paths.env.get("SMOLVM_CONFIG")
         if chosen == "":
@@ -111,8 +113,10 @@ class SettingsFile:
                 "config operation failed: resolve path:"
                 " SMOLVM_CONFIG is set but empty; provide a full path or unset it"
             )
-        real = os.path.join(paths.root, ".config/smolvm/config.toml")
-        self.shown_path = chosen or real
+        if not (chosen or paths.has_home):
+            raise CommandError("config operation failed: resolve path: no home directory found")
+        real = os.path.join(paths.root, _PLACE)
+        self.shown_path = chosen or os.path.join(paths.shown_root, _PLACE)
         """What 0.8.0 says the file's path is."""
         if chosen:
             self.path = os.path.join(cwd, chosen)
@@ -131,7 +135,11 @@ class SettingsFile:
 
         Raises CommandError if it cannot be made.
         """
-        self._paths.make_state()
+        try:
+            self._paths.make_state()
+        except CommandError as error:
+            reason = error.message.rpartition(": ")[2]
+            raise CommandError(f"io operation failed: {reason}") from None
         try:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
             with open(self.path, "w", encoding="utf-8") as file:
@@ -151,13 +159,13 @@ class SettingsFile:
         try:
             with open(self.path, "rb") as file:
                 raw = file.read()
-            data = tomllib.loads(raw.decode())
+            data = tomllib.loads(raw.decode().removeprefix("\ufeff"))
             mistake = _first_mistake(data, _SETTINGS, ())
         except OSError as error:
             raise self._failed("read", os_error_text(error)) from None
         except UnicodeDecodeError:
             raise self._failed("read", "stream did not contain valid UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise self._failed("parse", _worded(raw, None) or f"{error}\n") from None
         if mistake is not None:
             raise self._failed("parse", _worded(raw, mistake))

@@ -89,7 +89,7 @@ def load(path: str, cwd: str) -> Smolfile:
     try:
         values = tomllib.loads(text.removeprefix("\ufeff"))
         _check(values, None)
-    except (tomllib.TOMLDecodeError, RecursionError, _MistakenError) as error:
+    except (ValueError, RecursionError, _MistakenError) as error:
         raise CommandError(f"{failed} parse {path}: {_worded(raw, error)}") from None
     return Smolfile(values)
 
@@ -213,7 +213,7 @@ def _worded(raw: bytes, error: Exception) -> str:
         return str(fault)
     except _MistakenError as mistaken:
         return report(raw, mistaken.span or (0, 0), mistaken.message)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     return f"{error}\n"
 
@@ -326,7 +326,10 @@ def _seconds(text: str | None) -> int | None:
     text = _trimmed(text)
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     digits = (text[:-1] if unit else text).removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > _U64:
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > len(str(_U64)) or int(digits) > _U64:
         return None
     return int(digits) * (unit or 1) % 2**64
 

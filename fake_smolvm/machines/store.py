@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EROFS
+from stat import S_ISREG
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
@@ -89,13 +91,19 @@ class Store:
 
     def _read(self) -> bytes:
         self._paths.make_state()
+        path = self._paths.store
         try:
-            with open(self._paths.store, "rb", buffering=0) as file:
-                return _checked(file.read())
+            file = _open(path, os.O_RDWR)
         except FileNotFoundError:
+            if os.path.islink(path):
+                raise _unavailable(path) from None
             return _HEADER
+        try:
+            return _checked(_read_all(file))
         except OSError as error:
-            raise _unavailable(error) from None
+            raise _failed(path, error) from None
+        finally:
+            os.close(file)
 
 
 class _Writer:
@@ -108,13 +116,10 @@ class _Writer:
         self._path = paths.store
 
     def __enter__(self) -> Self:
-        try:
-            self._lock = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unavailable(error) from None
+        self._lock = _open(self._path + ".lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = _open(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 written = _read_all(self._file)
                 self.journal = _checked(written)
@@ -128,7 +133,7 @@ class _Writer:
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
-                raise _unavailable(error) from None
+                raise _failed(self._path, error) from None
             raise
         return self
 
@@ -147,7 +152,15 @@ class _Writer:
                     self._rewrite(live)
             self._write(line, at=len(self.journal))
         except OSError as error:
-            raise _unavailable(error) from None
+            self._undo()
+            raise _failed(self._path, error) from None
+
+    def _undo(self) -> None:
+        """Take a line that is half there back; it would not be read, but need not be there."""
+        try:
+            os.ftruncate(self._file, len(self.journal))
+        except OSError:
+            pass
 
     def _write(self, data: bytes, *, at: int) -> None:
         rest = memoryview(data)
@@ -158,13 +171,13 @@ class _Writer:
 
     def _rewrite(self, live: dict[bytes, bytes]) -> None:
         self.journal = _HEADER + b"".join(b"%b\t%b\n" % (name, row) for name, row in live.items())
-        fresh = os.open(
-            self._path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-        )
-        os.close(self._file)
-        self._file = fresh
-        self._write(self.journal, at=0)
-        os.rename(self._path + ".new", self._path)
+        old = self._file
+        self._file = _open(self._path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            self._write(self.journal, at=0)
+            os.rename(self._path + ".new", self._path)
+        finally:
+            os.close(old)
 
 
 def _read_all(file: int) -> bytes:
@@ -178,7 +191,7 @@ def _checked(journal: bytes) -> bytes:
         return journal[: journal.rindex(b"\n") + 1]
     if _HEADER.startswith(journal):  # Empty, or its first writer was killed in the middle.
         return _HEADER
-    raise CommandError("database operation failed: configure pragmas: file is not a database")
+    raise _no_database()
 
 
 def _key(name: str) -> bytes:
@@ -211,19 +224,68 @@ def _live_lines(journal: bytes) -> dict[bytes, bytes]:
 
 def _split_lines(journal: bytes) -> Iterator[tuple[bytes, bytes]]:
     for line in journal.split(b"\n")[1:-1]:
-        name, _, row = line.partition(b"\t")
+        name, tab, row = line.partition(b"\t")
+        if not tab or name[:1] != b'"':
+            raise _no_database()
         yield name, row
 
 
 def _record(name: bytes, row: bytes) -> Record:
     try:
         return Record.from_row(loads(row.decode("utf-8", "surrogatepass")))
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         shown = name.decode("utf-8", "replace").strip('"')
         raise CommandError(
             f"database operation failed: deserialize vm record '{shown}': {error}"
         ) from None
 
 
-def _unavailable(error: OSError) -> CommandError:
-    return CommandError(f"database not available: open database: {os_error_text(error)}")
+def _open(path: str, flags: int) -> int:
+    """Open a file of the store, and nothing but a file; raises CommandError, FileNotFoundError."""
+    try:
+        # What is no file, a pipe perhaps, is not waited for.
+        file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except FileNotFoundError:
+        if flags & os.O_CREAT:
+            raise _unavailable(path) from None
+        raise
+    except OSError as error:
+        if error.errno in _READ_ONLY and _can_be_read(path):
+            raise _failed(path, error) from None
+        raise _unavailable(path) from None
+    if not S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise CommandError("database not available: open database: disk I/O error")
+    return file
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+_READ_ONLY = (EACCES, EROFS)
+_FULL = (ENOSPC, EDQUOT, EFBIG, EIO)
+
+
+def _failed(path: str, error: OSError) -> CommandError:
+    """Say what 0.8.0 says (asked without a right to write, on a full disk, under a file limit)."""
+    failed = "database operation failed: configure pragmas: "
+    if error.errno in _READ_ONLY:
+        return CommandError(f"{failed}attempt to write a readonly database")
+    if error.errno in _FULL:
+        return CommandError(f"{failed}disk I/O error")
+    return CommandError(f"{failed}{os_error_text(error)}: {path}")
+
+
+def _no_database() -> CommandError:
+    return CommandError("database operation failed: configure pragmas: file is not a database")
+
+
+def _unavailable(path: str) -> CommandError:
+    return CommandError(
+        f"database not available: open database: unable to open database file: {path}"
+    )

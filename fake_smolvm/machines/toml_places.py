@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Span: TypeAlias = tuple[int, int]
 
 _RECURSION_LIMIT = 80
+_MANY_DIGITS = 1000
 _CONTINUES = 0x80
 """The two high bits of a byte that continues a character."""
 
@@ -532,7 +533,8 @@ class _Reader:
                 return "integer"
         start = self.at
         self.decimal()
-        self.fits(start, int(self.text[start : self.at]))
+        # Python reads no number of more than a few thousand digits; this many fit in no type.
+        self.fits(start, int(self.text[start : min(self.at, start + _MANY_DIGITS)]))
         return "integer"
 
     def fits(self, start: int, number: int) -> None:

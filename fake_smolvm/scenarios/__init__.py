@@ -36,8 +36,9 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm.errors import SetupError
 from fake_smolvm.host import KilledError
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines import given, lifecycle
 from fake_smolvm.machines.paths import Paths
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
 
+    from fake_smolvm.clap.grammar import Grammar
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
 
@@ -58,9 +60,43 @@ DEFAULT_MACHINE = "default"
 
 _FOLDER = os.path.dirname(__file__)
 _HANG_STEP_SECONDS = 0.05
+_ENDING = ".toml"
+
+_VARIABLES = (
+    "FAKE_SMOLVM_BOOT_SECONDS",
+    "FAKE_SMOLVM_HOME",
+    "FAKE_SMOLVM_IMAGES",
+    "FAKE_SMOLVM_KVM",
+    "FAKE_SMOLVM_NETWORK",
+)
+
+_SCENARIO = {"fault": given.TABLES, "guest": given.TABLES, "journal": given.TEXT}
+_FAULT = {
+    "command": given.TEXT,
+    "machine": given.TEXT,
+    "stream": given.SWITCH,
+    "skip": given.NUMBER,
+    "times": given.NUMBER,
+    "env": given.TABLE,
+    "corrupt_store": given.SWITCH,
+    "delay_seconds": given.SECONDS,
+    "hang": given.SWITCH,
+    "kill_machine": given.SWITCH,
+    "exit": given.EXIT_CODE,
+    "stdout": given.TEXT,
+    "stderr": given.TEXT,
+}
+_GUEST = {
+    "socket": given.TEXT,
+    "command": given.TEXTS,
+    "prefix": given.TEXTS,
+    "exit": given.EXIT_CODE,
+    "stdout": given.TEXT,
+    "stderr": given.TEXT,
+}
 
 
-class ScenarioError(ValueError):
+class ScenarioError(SetupError, ValueError):
     """A scenario that makes no sense."""
 
 
@@ -73,6 +109,7 @@ class Fault:
         "delay_seconds",
         "env",
         "exit",
+        "folder",
         "hang",
         "kill_machine",
         "machine",
@@ -87,20 +124,16 @@ class Fault:
     def __init__(self, data: Mapping[str, Any], number: str, folder: str = _FOLDER) -> None:
         """Take the data of a `[[fault]]`; `number` tells it from all others of one root.
 
-        Raises ScenarioError for a key that is none.
+        Raises ScenarioError for a key that is none, and for a value that its key cannot have.
         """
-        known: dict[str, Any] = {
-            "command": str,
-            "machine": str,
-            "stream": bool,
-            "skip": int,
-            "times": int,
-        }
-        known |= {"env": dict, "corrupt_store": bool, "delay_seconds": (int, float), "hang": bool}
-        known |= {"kill_machine": bool, "exit": int, "stdout": str, "stderr": str}
-        _check(data, known, "fault")
+        try:
+            given.check(data, _FAULT, "a fault", required=["command"])
+            _check_variables(data.get("env", ()))
+        except ValueError as error:
+            raise ScenarioError(str(error)) from None
         get = data.get
         self.number = number
+        self.folder = folder
         self.command: str = data["command"]
         self.machine: str | None = get("machine")
         self.stream: bool | None = get("stream")
@@ -176,40 +209,84 @@ class Scenario:
         return None
 
 
-def load(name: str) -> Scenario:
+def load(name: str, grammar: Grammar | None = None) -> Scenario:
     """Read a scenario: a path, or the name of one in this folder.
 
-    Raises ScenarioError if it is no scenario, OSError if it cannot be read.
+    Its faults are about commands of `grammar`, by default of any version that the fake knows.
+
+    Raises ScenarioError if it cannot be read, or is no scenario.
     """
-    import tomllib
     from zlib import crc32
 
     path = path_of(name)
-    with open(path, "rb") as file:
-        try:
-            data = tomllib.load(file)
-        except ValueError as error:
-            raise ScenarioError(f"{path}: {error}") from None
+    if path != name and name not in names():
+        raise ScenarioError(
+            f"no scenario is called {name!r}, only {', '.join(names())};"
+            f" a file's path has a / in it, or ends in {_ENDING}"
+        )
     try:
-        _check(data, {"fault": list, "guest": list}, "scenario")
+        data = given.read_toml(path)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    try:
+        given.check(data, _SCENARIO, "a scenario")
         prefix = f"{crc32(path.encode()):08x}"
         folder = os.path.dirname(os.path.abspath(path))
         faults = [
             Fault(fault, f"{prefix}-{number}", folder)
             for number, fault in enumerate(data.get("fault", ()))
         ]
-        guest_commands = [
-            asked_at(**guest) if "socket" in guest else provided(**guest)
-            for guest in data.get("guest", ())
-        ]
-        return Scenario(faults, guest_commands)
-    except (ScenarioError, TypeError) as error:
+        _check_commands(faults, grammar)
+        guest_commands = [_guest_command(guest) for guest in data.get("guest", ())]
+    except ValueError as error:
         raise ScenarioError(f"{path}: {error}") from None
+    return Scenario(faults, guest_commands)
+
+
+def names() -> list[str]:
+    """Give the names of the scenarios in this folder."""
+    return sorted(
+        file.removesuffix(_ENDING) for file in os.listdir(_FOLDER) if file.endswith(_ENDING)
+    )
+
+
+def _check_variables(names: Iterable[str]) -> None:
+    """Raise ValueError for a variable of the fake's that does nothing while a command runs."""
+    for name in names:
+        if name.startswith("FAKE_SMOLVM_") and name not in _VARIABLES:
+            raise ValueError(f"env: no command is moved by {name}, only by {', '.join(_VARIABLES)}")
+
+
+def _check_commands(faults: Iterable[Fault], grammar: Grammar | None) -> None:
+    """Raise ValueError for a fault of a command that there is not."""
+    wanted = {fault.command for fault in faults}
+    if not wanted:
+        return
+    grammars = [grammar] if grammar is not None else _known_grammars()
+    known = {" ".join(path) for grammar in grammars for path in grammar.paths() if path}
+    for command in sorted(wanted - known):
+        raise ValueError(f"smolvm has no command {command!r}, only {', '.join(sorted(known))}")
+
+
+def _known_grammars() -> list[Grammar]:
+    from fake_smolvm.grammars import known_versions
+    from fake_smolvm.grammars import load as load_grammar
+
+    return [load_grammar(version) for version in known_versions()]
+
+
+def _guest_command(data: Mapping[str, Any]) -> GuestCommand:
+    given.check(data, _GUEST, "a guest command")
+    if "socket" not in data:
+        return provided(**data)
+    if len(data) > 1:
+        raise ValueError("a guest command with a socket has nothing else: it answers")
+    return asked_at(data["socket"])
 
 
 def path_of(name: str) -> str:
     """Give the file of a scenario: the name is a path, or that of one in this folder."""
-    return name if "/" in name or name.endswith(".toml") else f"{_FOLDER}/{name}.toml"
+    return name if "/" in name or name.endswith(_ENDING) else f"{_FOLDER}/{name}{_ENDING}"
 
 
 def provided(
@@ -223,6 +300,12 @@ def provided(
     """Make a guest command that always says the same, for one argv or for all with that prefix."""
     if (command is None) == (prefix is None):
         raise ScenarioError("a guest command has either a command or a prefix")
+    if not (command or prefix):
+        raise ScenarioError("a guest command has at least one word")
+    try:
+        given.check({"exit": exit}, _GUEST, "a guest command")
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
     wanted = list(command if command is not None else prefix or ())
     answer = (exit, _bytes(stdout), _bytes(stderr))
 
@@ -249,12 +332,17 @@ def asked_at(socket: str) -> GuestCommand:
         from socket import AF_UNIX, SHUT_WR
         from socket import socket as make_socket
 
-        with make_socket(AF_UNIX) as connection:
-            connection.connect(socket)
-            connection.sendall(repr((argv, dict(env), workdir, stdin)).encode())
-            connection.shutdown(SHUT_WR)
-            with connection.makefile("rb") as reading:
-                answer: Answer | None = literal_eval(reading.read().decode())
+        try:
+            with make_socket(AF_UNIX) as connection:
+                connection.connect(socket)
+                connection.sendall(repr((argv, dict(env), workdir, stdin)).encode())
+                connection.shutdown(SHUT_WR)
+                with connection.makefile("rb") as reading:
+                    answer: Answer | None = literal_eval(reading.read().decode())
+        except (OSError, ValueError, SyntaxError) as error:
+            raise SetupError(
+                f"{VARIABLE}: the guest command {argv[0]} got no answer from {socket}: {error}"
+            ) from None
         return answer
 
     return answer_to
@@ -262,16 +350,6 @@ def asked_at(socket: str) -> GuestCommand:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-
-
-def _check(data: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
-    for key, value in data.items():
-        if key not in known:
-            raise ScenarioError(f"a {what} has no {key!r}, only {', '.join(known)}")
-        if not isinstance(value, known[key]):
-            raise ScenarioError(f"{what}: {key} is {value!r}")
-    if what == "fault" and "command" not in data:
-        raise ScenarioError("a fault needs a command")
 
 
 def machine_of(matches: Matches) -> str | None:
@@ -322,12 +400,16 @@ def _happen(fault: Fault, paths: Paths, machine: str | None, host: Host) -> int 
         process = lifecycle.agent(paths, machine)
         if process is not None:
             process.kill()
-    names = {"machine": machine or ""}
-    host.out(fault.stdout.format_map(names) if fault.stdout else "")
-    host.err(fault.stderr.format_map(names) if fault.stderr else "")
+    host.out(_filled(fault.stdout, fault, machine))
+    host.err(_filled(fault.stderr, fault, machine))
     if fault.hang:
         _wait(None, host)
     return fault.exit
+
+
+def _filled(text: str, fault: Fault, machine: str | None) -> str:
+    # No other braces mean anything: what is said may well be JSON.
+    return text.replace("{machine}", machine or "").replace("{folder}", fault.folder)
 
 
 def _wait(seconds: float | None, host: Host) -> None:
@@ -342,10 +424,10 @@ def _wait(seconds: float | None, host: Host) -> None:
 
 
 def _note(paths: Paths, fault: Fault, command: str, machine: str | None) -> None:
-    from fake_smolvm.fastjson import dumps
+    from fake_smolvm.fastjson import dumps_line
 
     paths.make_state()
-    line = dumps(
+    line = dumps_line(
         {
             "fault": fault.describe(),
             "command": command,
@@ -359,6 +441,6 @@ def _note(paths: Paths, fault: Fault, command: str, machine: str | None) -> None
         0o600,
     )
     try:
-        os.write(journal, line.encode("utf-8", "surrogatepass") + b"\n")
+        os.write(journal, line)
     finally:
         os.close(journal)

@@ -6,10 +6,10 @@ import os
 import re
 import signal
 import subprocess
-import time
 import tomllib
 from itertools import groupby
 from pathlib import Path
+from select import select
 from typing import TYPE_CHECKING, Any
 
 from player import FAKE, RECORDED_HOST_BINARY, STEP_TIMEOUT_SECONDS, Said, Sandbox, differences
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 STAGE = tomllib.loads(Path(__file__).with_name("stage.toml").read_text(encoding="utf-8"))
 NO_REGISTRY = '[{"names": ["*"], "identity": null}]'
-# The recorder gave up on a step after a while. Its own seconds are those of an emulated machine.
+# The recorder gave up on a step that hangs after a while. A step that ends by itself within this
+# time does not hang; one that hangs is never too slow.
 GIVE_UP_SECONDS = 2.0
 # Host commands that made or moved something; the others only looked.
 ACTING = re.compile(r"^(rm|mv|echo|mkdir)\b|echo keep|; rm -f big2")
@@ -62,18 +63,23 @@ class Stage:
             return
         running = []
         for number, one in steps:
-            running.append((number, one, self._start(one, direction.get("env", {}))))
-            if one is not steps[-1][1]:
-                time.sleep(direction.get("stagger", 0.0))
+            running.append((number, one, self._start(one, direction)))
+            self._pids["step"] = " ".join([str(process.pid) for _, _, process in running])
+            if "then" in direction and one is step:
+                self._shell(direction["then"])
         if "during" in direction:
-            time.sleep(GIVE_UP_SECONDS)
-            self._pids["step"] = str(running[0][2].pid)
+            for _, one, process in running:
+                _wait_for_output(one, process)
             self._shell(direction["during"])
         for number, one, process in running:
+            if one["rc"] < 0 and "during" not in direction:
+                _give_up_on(process)
             yield number, differences(one, self._end(one, process))
 
-    def _start(self, step: dict[str, Any], env: dict[str, str]) -> subprocess.Popen[bytes]:
-        argv = [part.replace("$CWD", str(self.sandbox.cwd)) for part in step["argv"]]
+    def _start(self, step: dict[str, Any], direction: dict[str, Any]) -> subprocess.Popen[bytes]:
+        cwd = direction.get("CWD", str(self.sandbox.cwd))
+        argv = [part.replace("$CWD", cwd) for part in step["argv"]]
+        env = {name: value.replace("$CWD", cwd) for name, value in direction.get("env", {}).items()}
         stdin = step["stdin"] or "devnull"
         given = subprocess.DEVNULL if stdin in ("devnull", "closed") else subprocess.PIPE
         process = subprocess.Popen(
@@ -85,14 +91,16 @@ class Stage:
             env={**self.sandbox.env, **env},
         )
         if stdin.startswith("pipe:") and process.stdin:
-            process.stdin.write(stdin.removeprefix("pipe:").encode())
-            process.stdin.close()
+            try:
+                process.stdin.write(stdin.removeprefix("pipe:").encode())
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # It did not want to know.
             process.stdin = None
         return process
 
     def _end(self, step: dict[str, Any], process: subprocess.Popen[bytes]) -> Said:
         if step["rc"] < 0:
-            time.sleep(GIVE_UP_SECONDS)
             process.send_signal(-step["rc"])
         held, process.stdin = process.stdin, None
         try:
@@ -110,20 +118,35 @@ class Stage:
     def _shell(self, script: str) -> None:
         pids = {f"PID_{name}": pid for name, pid in self._pids.items()}
         subprocess.run(
-            ["sh", "-c", script],
+            ["sh", "-c", STAGE["shell"] + script],
             cwd=self.sandbox.cwd,
             env={**self.sandbox.env, **pids},
             capture_output=True,
             check=False,
+            timeout=STEP_TIMEOUT_SECONDS,
         )
 
     def clear(self) -> None:
         """End what is left of the part."""
+        self._pids.pop("step", None)
         for pid in self._pids.values():
             try:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def _wait_for_output(step: dict[str, Any], process: subprocess.Popen[bytes]) -> None:
+    """Wait until a step says the first of what it said before it was disturbed."""
+    if step["stdout"]:
+        select([process.stdout], [], [], STEP_TIMEOUT_SECONDS)
+
+
+def _give_up_on(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(GIVE_UP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
 
 
 def at_once(steps: list[dict[str, Any]]) -> Iterator[list[tuple[int, dict[str, Any]]]]:

@@ -12,6 +12,8 @@ from fake_smolvm.host import Host
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fake_smolvm.scenarios import Scenario
+
 
 class Said(NamedTuple):
     code: int
@@ -27,7 +29,7 @@ class Fake:
     cwd: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *argv: str, stdin: bytes = b"") -> Said:
+    def __call__(self, *argv: str, stdin: bytes = b"", scenario: Scenario | None = None) -> Said:
         out, err = io.BytesIO(), io.BytesIO()
         host = Host(
             env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", **self.env},
@@ -37,6 +39,7 @@ class Fake:
             stderr=err,
             in_process=True,
         )
+        host.scenario = scenario
         code = run(argv, host)
         shown = [
             stream.getvalue()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import SetupError
 from fake_smolvm.machines import images
 
 if TYPE_CHECKING:
@@ -50,9 +50,34 @@ def test_the_user_adds_images_and_takes_some_away(tmp_path: Path) -> None:
     assert images.find(env, "alpine") is not None
 
 
-@pytest.mark.parametrize("content", ["", "{}", '[{"names": []}]'])
-def test_a_wrong_file_is_an_error_not_an_empty_list(tmp_path: Path, content: str) -> None:
+APP = '"names": ["app"], "identity": "alpine"'
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "not a JSON document"),
+        (b"[{", "property name"),
+        (b"\xff", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" + b"9" * 5000 + b"]", "4300 digits"),
+        (b"{}", "not a list of images"),
+        (b"[5]", "image 0 is 5, not a table"),
+        (b'[{"names": []}]', "image 0 needs an identity"),
+        (b'[{"names": "app", "identity": null}]', "names is 'app', not a list of texts"),
+        (b'[{"names": ["app"], "identity": "arch"}]', "identity is 'arch', not null or one of"),
+        (f'[{{{APP}, "usr": 1}}]'.encode(), "has no 'usr', only names, identity"),
+        (f'[{{{APP}, "user": "me"}}]'.encode(), "user is 'me', not a whole number"),
+        (f'[{{{APP}, "layers": 0}}]'.encode(), "a layer at least"),
+        (f'[{{{APP}, "size": NaN}}]'.encode(), "size is nan"),
+        (f'[{{{APP}, "env": ["SECRET"]}}]'.encode(), "env holds a text that is not KEY=VALUE$"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence_not_an_empty_list(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
     chosen = tmp_path / "images.json"
-    chosen.write_text(content)
-    with pytest.raises(CommandError, match=images.VARIABLE):
+    chosen.write_bytes(content)
+    with pytest.raises(SetupError, match=complaint) as told:
         images.find({images.VARIABLE: str(chosen)}, "alpine")
+    assert told.value.message.startswith(f"{images.VARIABLE}: {chosen}: ")
