@@ -28,6 +28,9 @@ by name (`no-kvm`). Every key but `command` may be left out::
     [[guest]]
     socket = "/tmp/x"               # or whoever listens there is asked, see `asked_at`
 
+Before all that, `journal = "/tmp/y"` names a file in which each fault that is met is noted, one
+`fault NUMBER` a line.
+
 Of the faults that fit a call each does its part, in order, until one ends the command.
 """
 
@@ -145,10 +148,14 @@ class Scenario:
     """Faults and guest commands."""
 
     def __init__(
-        self, faults: Iterable[Fault] = (), guest_commands: Iterable[GuestCommand] = ()
+        self,
+        faults: Iterable[Fault] = (),
+        guest_commands: Iterable[GuestCommand] = (),
+        journal: str | None = None,
     ) -> None:
         self.faults = list(faults)
         self.guest_commands = list(guest_commands)
+        self.journal = journal
 
     def intercept(self, matches: Matches, host: Host) -> int | None:
         """Do to a command what the faults say; the exit code, or None if it is to go on."""
@@ -159,6 +166,8 @@ class Scenario:
             if fault.fits(command, machine, stream=stream):
                 paths = Paths(host.env)
                 if _is_due(fault, paths):
+                    if self.journal is not None:
+                        _append(self.journal, f"fault {fault.number.rpartition('-')[2]}")
                     _note(paths, fault, command, machine)
                     code = _happen(fault, paths, machine, host)
                     if code is not None:
@@ -191,7 +200,7 @@ def load(name: str) -> Scenario:
         except ValueError as error:
             raise ScenarioError(f"{path}: {error}") from None
     try:
-        _check(data, {"fault": list, "guest": list}, "scenario")
+        _check(data, {"fault": list, "guest": list, "journal": str}, "scenario")
         prefix = f"{crc32(path.encode()):08x}"
         folder = os.path.dirname(os.path.abspath(path))
         faults = [
@@ -202,7 +211,7 @@ def load(name: str) -> Scenario:
             asked_at(**guest) if "socket" in guest else provided(**guest)
             for guest in data.get("guest", ())
         ]
-        return Scenario(faults, guest_commands)
+        return Scenario(faults, guest_commands, data.get("journal"))
     except (ScenarioError, TypeError) as error:
         raise ScenarioError(f"{path}: {error}") from None
 
@@ -322,9 +331,9 @@ def _happen(fault: Fault, paths: Paths, machine: str | None, host: Host) -> int 
         process = lifecycle.agent(paths, machine)
         if process is not None:
             process.kill()
-    names = {"machine": machine or ""}
-    host.out(fault.stdout.format_map(names) if fault.stdout else "")
-    host.err(fault.stderr.format_map(names) if fault.stderr else "")
+    # No other braces mean anything: what is said may well be JSON.
+    host.out(fault.stdout.replace("{machine}", machine or ""))
+    host.err(fault.stderr.replace("{machine}", machine or ""))
     if fault.hang:
         _wait(None, host)
     return fault.exit
@@ -353,11 +362,11 @@ def _note(paths: Paths, fault: Fault, command: str, machine: str | None) -> None
             "clock": time.monotonic_ns(),
         }
     )
-    journal = os.open(
-        os.path.join(paths.state, "faults.jsonl"),
-        os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC,
-        0o600,
-    )
+    _append(os.path.join(paths.state, "faults.jsonl"), line)
+
+
+def _append(path: str, line: str) -> None:
+    journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(journal, line.encode("utf-8", "surrogatepass") + b"\n")
     finally:
