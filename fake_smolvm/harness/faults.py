@@ -14,7 +14,7 @@ from fake_smolvm import scenarios
 from fake_smolvm.harness import met, toml, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fake_smolvm.scenarios import Answer, GuestCommand
 
@@ -56,9 +56,9 @@ class Faults:
             ValueError: There is no such command, or no such machine or count.
         """
         data = {"command": words.checked_command(command, self._version)}
-        data |= _limits(machine, skip, times) | effects
-        self._met.expect(met.shown(called, command, **_limits(machine, skip, times)))
-        self._add(data)
+        limits = _limits(machine, skip, times)
+        self._met.expect(met.shown(called, command, **limits), data["command"])
+        self._add(data | limits | effects)
 
     def add_named(  # noqa: PLR0917
         self,
@@ -88,10 +88,11 @@ class Faults:
         mine = (name,) if called == "scenario" else () if command is None else (command,)
         text = met.shown(called, *mine, **limits)
         if is_ours:
-            self._met.expect(text)
+            self._met.expect(text, chosen[0]["command"] if len(chosen) == 1 else "")
         for number, fault in enumerate(chosen):
             if not is_ours:
-                self._met.expect(f"{text}: [[fault]] {number + 1}, {fault['command']}")
+                line = f"{text}: [[fault]] {number + 1}, {fault['command']}"
+                self._met.expect(line, fault["command"])
             self._add(_resolved(fault, path, limits))
         for guest in data.get("guest", ()):
             self._met.expect(f"{text}: [[guest]] {guest.get('command') or guest.get('prefix')}")
@@ -132,9 +133,9 @@ class Faults:
         self._met.expect(met.shown("guest_command", *(command or ()), prefix=prefix, call=call))
         self._add_guest(call or scenarios.provided(command=command, prefix=prefix, **answer))
 
-    def unmet(self) -> list[str]:
-        """Return what was added and no command met."""
-        return self._met.unmet()
+    def unmet(self, killed: Iterable[str]) -> list[str]:
+        """Return what was added and no command met, nor one that was killed could have."""
+        return self._met.unmet(killed)
 
     def _checked(self, fault: dict[str, Any], path: str) -> dict[str, Any]:
         try:

@@ -216,7 +216,8 @@ class SmolvmFixture:
     def unmet(self) -> list[str]:
         """Return what was set up to go wrong, or to be answered, and was never met by a call."""
         parts = [part for part in (self._faults, self._outside) if part is not None]
-        return [text for part in parts for text in part.unmet()]
+        killed = [call.command for call in self.calls if call.returncode is None] if parts else []
+        return [text for part in parts for text in part.unmet(killed)]
 
     def crashes(self) -> list[str]:
         """Give the tracebacks of errors in the fake itself."""

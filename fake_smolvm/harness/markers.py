@@ -87,9 +87,11 @@ def complaints(items: Sequence[pytest.Item], mode: str) -> Iterator[tuple[pytest
             (owner, mark) for name in _USES for owner, mark in item.iter_markers_with_node(name)
         ]
         for owner, text in _complaints(item, marks, mode) if marks else ():
-            if (owner, text) not in told:
-                told.add((owner, text))
-                yield item, f"{owner.nodeid}: {text}"
+            # The tests that one function is parametrized into are told of once.
+            where = owner.nodeid.partition("[")[0]
+            if (where, text) not in told:
+                told.add((where, text))
+                yield item, f"{where}: {text}"
 
 
 def _complaints(
@@ -101,11 +103,14 @@ def _complaints(
         return
     try:
         wish = wish_of(item)
-        if wish.cli is not None and (wish.mode or mode) == "fake":
-            words.checked_version(wish.cli)
-    except ValueError as error:
+    except MarkerError as error:
         yield item, str(error)
         return
+    if wish.cli is not None and (wish.mode or mode) == "fake":
+        try:
+            words.checked_version(wish.cli)
+        except ValueError as error:
+            yield item, f"@pytest.mark.smolvm(cli={wish.cli!r}): {error}"
     names: Sequence[str] = getattr(item, "fixturenames", ())
     text = not_in_process(wish)
     if text is not None and IN_PROCESS in names and {ON_PATH, *WIDE}.isdisjoint(names):
@@ -183,10 +188,11 @@ def _allowance(mark: pytest.Mark) -> list[str]:
     is_reason = isinstance(reason, str) and reason.strip()
     if not mark.args or not is_reason or mark.kwargs.keys() != {"reason"}:
         raise MarkerError(f"{_shown(mark)}: {_USES['smolvm_allows']}")
-    try:
-        return [words.checked_allowance(name) for name in mark.args]
-    except ValueError as error:
-        raise MarkerError(f"{_shown(mark)}: {error}") from None
+    wrong = [name for name in mark.args if name not in words.allowances()]
+    if wrong:
+        told = "; ".join(words.unknown("hazard", name, words.allowances()) for name in wrong)
+        raise MarkerError(f"{_shown(mark)}: {told}")
+    return list(mark.args)
 
 
 def _shown(mark: pytest.Mark) -> str:

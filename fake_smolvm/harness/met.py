@@ -14,15 +14,20 @@ class Met:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._expected: list[tuple[str, list[str]]] = []
+        self._expected: list[tuple[str, str, list[str]]] = []
 
-    def expect(self, text: str) -> None:
-        """Expect one of the marks that follow; `text` is what the test wrote."""
-        self._expected.append((text, []))
+    def expect(self, text: str, command: str = "") -> None:
+        """Expect one of the marks that follow.
+
+        Args:
+            text: What the test wrote.
+            command: The command, or family, that has to meet it, if not any.
+        """
+        self._expected.append((text, command, []))
 
     def mark(self, mark: str) -> None:
         """Let a mark, if it is met, fulfil the last expectation."""
-        self._expected[-1][1].append(mark)
+        self._expected[-1][2].append(mark)
 
     def note(self, mark: str) -> None:
         """Note that it was met."""
@@ -34,14 +39,23 @@ class Met:
         finally:
             os.close(descriptor)
 
-    def unmet(self) -> list[str]:
-        """Return what was expected, and never met."""
+    def unmet(self, killed: Iterable[str]) -> list[str]:
+        """Return what was expected, and never met.
+
+        Nor could have been by one of the commands in `killed`: how far those came, nobody knows.
+        """
         try:
             with open(self.path, encoding="utf-8") as file:
                 noted = set(file.read().splitlines())
         except FileNotFoundError:
             noted = set()
-        return [text for text, marks in self._expected if noted.isdisjoint(marks)]
+        killed = [f"{command} " for command in killed]
+        return [
+            text
+            for text, command, marks in self._expected
+            if noted.isdisjoint(marks)
+            and not any(not command or one.startswith(f"{command} ") for one in killed)
+        ]
 
 
 def shown(called: str, *positional: object, **named: object) -> str:

@@ -8,7 +8,7 @@ from fake_smolvm.harness import met, toml, words
 from fake_smolvm.machines import egress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _FIRST_STATUS, _LAST_STATUS = 100, 599
@@ -59,9 +59,9 @@ class Outside:
         self._answers.append({"url": url, "status": status, "body": body})
         self._write()
 
-    def unmet(self) -> list[str]:
+    def unmet(self, killed: Iterable[str]) -> list[str]:
         """Return the answers that nobody asked for; a host need not be looked up."""
-        return self._met.unmet()
+        return self._met.unmet(killed)
 
     def _write(self) -> None:
         """Let the fake know."""

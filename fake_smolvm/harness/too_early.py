@@ -41,11 +41,11 @@ def refusing(name: str, scope: str) -> Iterator[None]:
             lift()
     if folder.refused.exists():
         what, instead = _what_to_do(name, scope)
-        pytest.fail(
+        text = (
             f"{what} started smolvm before the test's own was there (what belongs to one test is "
-            f"set up after what belongs to its class, module or session): {instead}{got}",
-            pytrace=False,
+            f"set up after what belongs to its class, module or session): {instead}{got}"
         )
+        raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def lift() -> None:

@@ -195,12 +195,11 @@ def _judge(
     """
     allowed = life.allowed.reasons
     fatal, minor = hazards.sorted_out(findings, allowed)
-    if hazards.LEAK in allowed:
-        minor += [hazards.Finding(hazards.LEAK, "", "", text) for text in uncleaned]
-        uncleaned = []
     if life.failed:
         return
-    fatal += _warned_of(life, minor)
+    fatal += [finding for finding in minor if not _is_warned_of(life, finding.text)]
+    if hazards.LEAK in allowed:
+        uncleaned = [text for text in uncleaned if not _is_warned_of(life, text)]
     told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
     told += complaints() + [finding.text for finding in fatal] + uncleaned
     names = [finding.hazard for finding in fatal]
@@ -216,15 +215,13 @@ def _judge(
         life.fail("\n\n".join(told))
 
 
-def _warned_of(life: Life, minor: list[Finding]) -> list[Finding]:
-    """Warn of hazards; return those whose warning is an error in this run."""
-    errors = []
-    for finding in minor:
-        try:
-            life.warn(finding.text)
-        except hazards.SmolvmHazardWarning:
-            errors.append(finding)
-    return errors
+def _is_warned_of(life: Life, text: str) -> bool:
+    """Warn; tell whether that was possible: in this run a warning may be an error."""
+    try:
+        life.warn(text)
+    except hazards.SmolvmHazardWarning:
+        return False
+    return True
 
 
 def _unneeded(life: Life, fixture: SmolvmFixture, findings: list[Finding]) -> list[str]:

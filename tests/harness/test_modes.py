@@ -112,7 +112,7 @@ def test_unknown_mode(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: smolvm mode 'genuine' is none of fake, real, auto, replay"]
+        ["ERROR: ini smolvm: smolvm mode 'genuine' is none of fake, real, auto, replay"]
     )
 
 
@@ -164,7 +164,8 @@ def test_real_of_a_later_version(
         """
     )
     script = binary.read_text(encoding="utf-8")
-    case = f'  "machine delete "*) echo "$*" > {pytester.path}/deleted;;\n  *) echo "error'
+    act = f'echo "$*" > {pytester.path}/deleted; rm "$HOME/ls"'
+    case = f'  "machine delete "*) {act};;\n  *) echo "error'
     binary.write_text(
         script.replace('"machine delete -f "*', '"unused "*').replace('  *) echo "error', case),
         encoding="utf-8",
