@@ -74,8 +74,10 @@ class SmolvmFixture:
 
     def timeline(self, *, since: int = 0) -> str:
         """Return the calls, from a moment of the monotonic clock (ns) on, as lines of text."""
-        events = (event for event in self._events() if event[0] != "start" or event[2] >= since)
-        return timeline(calls.from_events(events, self.version))
+        every = self.calls
+        first = min((event[2] for event in self._events() if event[0] == "start"), default=0)
+        began = (since - first) / calls.NANOSECONDS
+        return timeline(calls.Calls(call for call in every if not since or call.started >= began))
 
     @property
     def machines(self) -> dict[str, Machine]:

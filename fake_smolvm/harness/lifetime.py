@@ -25,7 +25,8 @@ from fake_smolvm.harness.settings import HOMES, Run, Wish, chosen, run_outside_p
 from fake_smolvm.harness.verdict import SANDBOX, Life, lived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Literal
 
     from fake_smolvm.harness.markers import Allowed
     from fake_smolvm.harness.settings import Settings
@@ -144,7 +145,11 @@ def on_path(
             # Not yet: the fixtures that are still to be torn down may fail.
             is_over = False
             later = life.node.stash.setdefault(plugin.LATER, [])
-            later.append(lambda passed: _end_recording(passed, request, sandbox, settings, places))
+            later.append(
+                lambda passed: _end_recording(
+                    sandbox, passed and (lambda: _record(request, sandbox, settings, places))
+                )
+            )
     finally:
         sandbox.leave()
         if is_over:
@@ -315,17 +320,11 @@ def _nothing_recorded(life: Life, settings: Settings) -> list[str]:
     return [why]
 
 
-def _end_recording(
-    passed: bool,
-    request: pytest.FixtureRequest,
-    sandbox: Sandbox,
-    settings: Settings,
-    places: Mapping[str, str],
-) -> None:
-    """Write the cassette of a test that passed, now that this is certain."""
+def _end_recording(sandbox: Sandbox, write: Callable[[], None] | Literal[False]) -> None:
+    """Write the cassette of a test, if it is certain by now that it passed."""
     try:
-        if passed:
-            _record(request, sandbox, settings, places)
+        if write:
+            write()
     finally:
         sandbox.remove()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fake_smolvm import grammars
+from fake_smolvm import DEFAULT_VERSION, grammars
 from fake_smolvm.harness import hazards
 from fake_smolvm.harness.reading import grammar_of
 from fake_smolvm.machines import names
@@ -77,6 +78,19 @@ def checked_command(command: object, version: str) -> str:
     every = [" ".join(one) for one in grammar.paths() if one and not grammar.command(one).hidden]
     shown = [one for one in every if one.startswith(" ".join(path))] if path else every
     raise ValueError(unknown(f"command of smolvm {version}", command, shown))
+
+
+def checked_command_of_any(command: object) -> str:
+    """Return the canonical name of a command, or of a family, of any version of smolvm.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: No version has such a command.
+    """
+    for version in grammars.known_versions():
+        with suppress(ValueError):
+            return checked_command(command, version)
+    return checked_command(command, DEFAULT_VERSION)
 
 
 def checked_machine(name: object) -> str:

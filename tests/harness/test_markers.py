@@ -128,7 +128,9 @@ def test_one_that_does_nothing(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest()
     result.assert_outcomes(passed=5, errors=1)
-    result.stdout.fnmatch_lines(["the marker smolvm_allows of this test did nothing: it uses none*"])
+    result.stdout.fnmatch_lines(
+        ["the marker smolvm_allows of this test did nothing: it uses none*"]
+    )
 
 
 def test_markers_of_test_and_class_add_up(pytester: pytest.Pytester) -> None:
