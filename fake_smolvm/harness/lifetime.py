@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 CASSETTES = "cassettes"
 _UNFIT_FOR_A_FILE_NAME = re.compile(r"[^\w.=,+-]+")
+_NEVER_CALLED = (
+    "`fake_smolvm` answers in this test already, so {} would never be called: ask for `smolvm` as "
+    "an argument of the test (or by usefixtures), then `fake_smolvm` steps aside"
+)
 _ENTERED_BY = ("contextlib.py", "case.py")
 """Files of the standard library that may stand between a block and who wrote it."""
 
@@ -49,13 +53,8 @@ def for_a_test(
         node.stash[plugin.FIXTURE] = wide.fixture
         yield wide.fixture
         return
-    if any(life.name == markers.IN_PROCESS for life in plugin.lives_of(request.config)):
-        pytest.fail(
-            "`fake_smolvm` answers in this test already, so `smolvm` would never be called: "
-            "ask for `smolvm` as an argument of the test (or by usefixtures), then `fake_smolvm` "
-            "steps aside",
-            pytrace=False,
-        )
+    if _in_process_answers(request.config):
+        pytest.fail(_NEVER_CALLED.format("`smolvm`"), pytrace=False)
     settings, allowed = _asked_for(node, run)
     life = Life(markers.ON_PATH, node, request.config, allowed)
     with on_path(request, monkeypatch, settings, life) as fixture:
@@ -103,6 +102,7 @@ def sandbox(
 
     Raises:
         ValueError: There is no such mode, version, home or hazard, or no such smolvm.
+        RuntimeError: The test has `fake_smolvm`, which would answer in its place.
         SandboxError: At the end, if nothing else was raised: a machine is left, a trap of smolvm
             was walked into, or something that was set up was never met.
     """
@@ -205,6 +205,10 @@ def _wider(request: pytest.FixtureRequest) -> Life | None:
     return None
 
 
+def _in_process_answers(config: pytest.Config) -> bool:
+    return any(life.name == markers.IN_PROCESS for life in plugin.lives_of(config))
+
+
 def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
     """Return what else gives this test a `smolvm`, on PATH."""
     for name in (markers.ON_PATH, *markers.WIDE):
@@ -248,16 +252,12 @@ def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tu
 
     Raises:
         ValueError: Something that was given is no such thing, or cannot be had.
+        RuntimeError: What was started in it would never get there.
     """
-    for key, word, valid in (("mode", wish.mode, ("fake", "real", "auto")),
-                             ("home", wish.home, HOMES)):  # fmt: skip
-        if word is not None and word not in valid:
-            raise ValueError(words.unknown(key, word, valid))
-    for name, reason in allows.items():
-        words.checked_allowance(name)
-        if not words.checked_text("a reason", reason).strip():
-            raise ValueError(f"allows: {name!r} needs a reason")
+    _check_given(wish, allows)
     config = plugin.CONFIGS[-1] if plugin.CONFIGS else None
+    if config is not None and _in_process_answers(config):
+        raise RuntimeError(_NEVER_CALLED.format(SANDBOX))
     nodes = [] if config is None else config.stash[plugin.NODES]
     node = nodes[-1] if nodes else None
     try:
@@ -272,13 +272,25 @@ def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tu
         settings = chosen(run, wish)
     except pytest.UsageError as error:
         raise ValueError(str(error)) from None
-    if binary is not None and settings.mode != "real":
-        raise ValueError("binary is a real smolvm, so say mode='real'")
     wrong = _needs_a_cassette(settings, SANDBOX)
+    if binary is not None and settings.mode != "real":
+        wrong = "binary is a real smolvm, so say mode='real'"
     if wrong is not None:
         raise ValueError(wrong)
     allowed = markers.Allowed({**suite, **allows}, tuple(allows))
     return Life(SANDBOX, node, config, allowed, _caller()), settings
+
+
+def _check_given(wish: Wish, allows: Mapping[str, str]) -> None:
+    """Raise ValueError for a word that is none."""
+    for key, word, valid in (("mode", wish.mode, ("fake", "real", "auto")),
+                             ("home", wish.home, HOMES)):  # fmt: skip
+        if word is not None and word not in valid:
+            raise ValueError(words.unknown(key, word, valid))
+    for name, reason in allows.items():
+        words.checked_allowance(name)
+        if not words.checked_text("a reason", reason).strip():
+            raise ValueError(f"allows: {name!r} needs a reason")
 
 
 def _caller() -> tuple[str, int]:

@@ -138,6 +138,19 @@ def pytest_configure(config: pytest.Config) -> None:
     CONFIGS.append(config)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_sessionfinish")
+def pytest_end_of_blocks(session: pytest.Session) -> Generator[None, None, None]:
+    """Say of a block that was entered, and never left, that nothing judged it."""
+    yield
+    for life in lives_of(session.config):
+        if life.place is not None:
+            pytest.exit(
+                f"a {life.name} was never left: {life.place[0]}:{life.place[1]}; use `with`, "
+                "cls.enterClassContext, or a fixture that yields",
+                returncode=1,
+            )
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no folder behind."""
     if config in CONFIGS:

@@ -17,6 +17,7 @@ def test_it(request, fixture, tmp_path):
 
 BOX = 'run("machine create --net box"); run("machine start --name box"); '
 GONE = '; run("machine stop --name box"); run("machine delete -f box")'
+HOST = 'smolvm.outside_host("a.example", "192.0.2.7")'
 EXEC = 'run("machine exec --name box -- {}")'
 
 
@@ -71,8 +72,7 @@ def test_what_nothing_met(
         ("smolvm.guest_command(call=lambda *_: (0, b'', b''))", EXEC.format("make")),
         ('smolvm.kill_machine("box")', EXEC.format("true")),
         (
-            'smolvm.outside_host("a.example", "192.0.2.7"); '
-            'smolvm.outside_answer("http://a.example/*", body="hello")',
+            f'{HOST}; smolvm.outside_answer("http://a.example/*", body="hello")',
             f'assert {EXEC.format("wget -qO- http://a.example/x")}.stdout == "hello"',
         ),
     ],
