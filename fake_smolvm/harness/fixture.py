@@ -225,6 +225,10 @@ class SmolvmFixture:
         """Give the tracebacks of errors in the fake itself."""
         return [event[3] for event in self._events() if event[0] == "crash"]
 
+    def stay(self) -> None:
+        """Stay on PATH: a test that ended may have put back what was there before."""
+        self._sandbox.stay()
+
     def close(self) -> None:
         """Let go of what faults hold."""
         if self._faults is not None:

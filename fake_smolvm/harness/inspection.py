@@ -195,18 +195,17 @@ class Inspection:
         Returns:
             What could not be done, a sentence each.
         """
+        told = []
         try:
             answers = {name: self._deleted(name) for name in self.states()}
-            left = self.states()
-            told = [
+            told += [
                 f"could not be cleaned up: machine {name!r}, {state}; "
                 f"machine delete -f said {answers.get(name, '')!r}"
-                for name, state in left.items()
+                for name, state in self.states().items()
             ]
-            orphans = self.orphans()
         except NoAnswerError as error:
-            return [f"could not be cleaned up: {error}; look for machines of {self._sandbox.home}"]
-        for pid in orphans:
+            told.append(f"could not be cleaned up: {error}")
+        for pid in self._processes() if self._binary is not None else ():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

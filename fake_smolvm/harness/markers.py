@@ -40,7 +40,7 @@ class Allowed(NamedTuple):
     reasons: dict[str, str]
     """By hazard, `leak` or `unused`."""
     own: tuple[str, ...] = ()
-    """Those that the test says itself, not its class, module or suite."""
+    """Those that a block of code says for itself."""
 
 
 def wish_of(node: Node) -> Wish:
@@ -64,14 +64,11 @@ def allowed_in(node: Node, suite: Mapping[str, str]) -> Allowed:
     Raises:
         MarkerError: One of the markers is wrong.
     """
-    reasons, own = dict(suite), []
-    for owner, group in _by_owner(node, "smolvm_allows"):
+    reasons = dict(suite)
+    for _, group in _by_owner(node, "smolvm_allows"):
         for mark in group:
-            hazards = _allowance(mark)
-            reasons |= dict.fromkeys(hazards, mark.kwargs["reason"])
-            if owner is node:
-                own += hazards
-    return Allowed(reasons, tuple(dict.fromkeys(own)))
+            reasons |= dict.fromkeys(_allowance(mark), mark.kwargs["reason"])
+    return Allowed(reasons)
 
 
 def wide_name(names: Sequence[str]) -> str | None:

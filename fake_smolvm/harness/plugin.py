@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
+    from fake_smolvm.harness.allowances import Allowances
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
     from fake_smolvm.harness.settings import Run
     from fake_smolvm.harness.verdict import Life
@@ -40,6 +41,8 @@ XFAILED: pytest.StashKey[bool] = pytest.StashKey()
 """Whether this attempt failed as expected, wholly or in part."""
 PASSED: pytest.StashKey[bool] = pytest.StashKey()
 """Whether the test's own function came to its end in this attempt."""
+TIMELINE: pytest.StashKey[str] = pytest.StashKey()
+"""The calls of a test whose fixture is gone, as text."""
 LATER: pytest.StashKey[list[Any]] = pytest.StashKey()
 """What is to be done once all fixtures of the test are gone: called with whether it passed."""
 WRONG: pytest.StashKey[str] = pytest.StashKey()
@@ -48,11 +51,12 @@ STORY: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 """What happened to `smolvm` in a test, for the HTML report."""
 NODES: pytest.StashKey[list[Any]] = pytest.StashKey()
 """The test that runs, and what the fixtures that are being set up belong to, the innermost last."""
+ALLOWANCES: pytest.StashKey[Allowances] = pytest.StashKey()
 PARTIAL: pytest.StashKey[bool] = pytest.StashKey()
 """Whether some of the tests are left out of this run."""
 
 _OF_AN_ATTEMPT: list[pytest.StashKey[Any]]
-_OF_AN_ATTEMPT = [FAILED, SKIPPED, XFAILED, PASSED, FIXTURE, STORY, LATER]
+_OF_AN_ATTEMPT = [FAILED, SKIPPED, XFAILED, PASSED, FIXTURE, STORY, TIMELINE, LATER]
 
 CONFIGS: list[pytest.Config] = []
 """The runs that are under way: more than one where a test runs pytest in its own process."""
@@ -193,12 +197,20 @@ def pytest_collection_modifyitems(
     from fake_smolvm.harness.markers import complaints
 
     wrong = list(complaints(marked, _mode(config)[0]))
-    if not wrong:
-        return
-    if not hasattr(config, "workerinput"):
-        raise pytest.UsageError("\n".join(text for _, text in wrong))
     for item, text in wrong:
         item.stash[WRONG] = text
+    if wrong and not hasattr(config, "workerinput"):
+        raise pytest.UsageError("\n".join(text for _, text in wrong))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember which tests the markers are for that allow something."""
+    marked = [item for item in session.items if item.get_closest_marker("smolvm_allows")]
+    if marked and not any(WRONG in item.stash for item in marked):
+        from fake_smolvm.harness.allowances import Allowances
+
+        is_partial = session.config.stash.get(PARTIAL, False)
+        session.config.stash[ALLOWANCES] = Allowances(marked, is_partial=is_partial)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -216,7 +228,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
     item.config.stash[NODES][:] = [item]
     for life in lives_of(item.config):
-        life.note_start()
+        life.note_start(item)
     if WRONG in item.stash:
         pytest.fail(item.stash[WRONG], pytrace=False)
 
@@ -255,14 +267,27 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     finally:
         for act in item.stash.get(LATER, ()):
             act(gone and passed(item))
-    if gone and passed(item) and FIXTURE not in item.stash:
-        own = [mark for mark in item.own_markers if mark.name in ("smolvm", "smolvm_allows")]
-        if own:
-            pytest.fail(
-                f"the marker {own[0].name} of this test did nothing: it uses none of "
-                f"{', '.join(OURS)}, nor fake_smolvm.sandbox()",
-                pytrace=False,
-            )
+    text = _needless(item) if gone and passed(item) else None
+    if text is not None:
+        pytest.fail(text, pytrace=False)
+
+
+def _needless(item: pytest.Item) -> str | None:
+    """Return what the markers of a test that has passed said for nothing."""
+    own = [mark for mark in item.own_markers if mark.name in ("smolvm", "smolvm_allows")]
+    if own and FIXTURE not in item.stash:
+        return (
+            f"the marker {own[0].name} of this test did nothing: it uses none of "
+            f"{', '.join(OURS)}, nor fake_smolvm.sandbox()"
+        )
+    if ALLOWANCES not in item.config.stash:
+        return None
+    text = item.config.stash[ALLOWANCES].ended(item)
+    if text is None or "unused" in run_of(item.config).allowed:
+        return None
+    calls = item.stash.get(TIMELINE, "") or "(none)"
+    how = '@pytest.mark.smolvm_allows("unused", reason=...)'
+    return f"{text}\n\non purpose? {how}\n\ncalls of smolvm:\n{calls}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -300,6 +325,8 @@ def _note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
     elif report.when != "call":
         return
     item.stash[key] = True
+    if key is not PASSED and ALLOWANCES in item.config.stash:
+        item.config.stash[ALLOWANCES].note_incomplete(item)
     for life in lives_of(item.config):
         if key in (FAILED, XFAILED):
             life.note_failure(item)

@@ -48,6 +48,7 @@ class Sandbox:
             needed = real and name.startswith("SMOLVM_") and name not in _OUT_OF_HOME
             if name.startswith(_VARIABLES_OF_SMOLVM) and not needed:
                 monkeypatch.delenv(name)
+        self._keeps_home = keep_home
         if not keep_home:
             monkeypatch.setenv("HOME", str(self.home))
         monkeypatch.setenv("PATH", str(self.bin), prepend=os.pathsep)
@@ -114,6 +115,13 @@ class Sandbox:
             if inside[name].startswith(self._former) and not os.path.exists(inside[name]):
                 inside[name] = value
         return inside
+
+    def stay(self) -> None:
+        """Be in this process's environment again, if something put back what was there before."""
+        if str(self.bin) not in os.environ.get("PATH", "").split(os.pathsep):
+            os.environ["PATH"] = f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}"
+            if not self._keeps_home:
+                os.environ["HOME"] = str(self.home)
 
     def leave(self) -> None:
         """Let the `smolvm` on PATH no longer be this one's."""

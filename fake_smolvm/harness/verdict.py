@@ -11,7 +11,6 @@ import pytest
 
 from fake_smolvm.harness import hazards, markers, plugin
 from fake_smolvm.harness.inspection import NoAnswerError
-from fake_smolvm.harness.reading import number
 from fake_smolvm.harness.story import story_of
 from fake_smolvm.harness.words import UNUSED
 
@@ -58,7 +57,8 @@ class Life:
         self.config = config
         self.allowed = allowed
         self.place = place
-        self._failed = self._skipped = False
+        self._failed: set[str] = set()
+        self._skipped: set[str] = set()
         self._test_began = 0
 
     @property
@@ -72,17 +72,23 @@ class Life:
             return self.node is item
         return self.name == SANDBOX or self.name in getattr(item, "fixturenames", ())
 
-    def note_start(self) -> None:
-        """Remember that a test begins: its timeline is what is called from now on."""
+    def note_start(self, item: pytest.Item | None = None) -> None:
+        """Remember that an attempt at a test begins: what became of an earlier one is over."""
         self._test_began = time.monotonic_ns()
+        if item is not None:
+            self._failed.discard(item.nodeid)
+            self._skipped.discard(item.nodeid)
+            self.fixture.stay()
 
     def note_failure(self, item: pytest.Item | None = None) -> None:
-        """Remember that a test failed, expected or not."""
-        self._failed |= item is None or self.is_used_by(item)
+        """Remember that a test failed, expected or not, or the block itself."""
+        if item is None or self.is_used_by(item):
+            self._failed.add("" if item is None else item.nodeid)
 
     def note_skip(self, item: pytest.Item) -> None:
         """Remember that a test was skipped."""
-        self._skipped |= self.is_used_by(item)
+        if self.is_used_by(item):
+            self._skipped.add(item.nodeid)
 
     def timeline(self) -> str:
         """Return the calls of the test that runs, as lines of text."""
@@ -94,7 +100,7 @@ class Life:
         if self.is_of_one_test:
             stash = self.node.stash
             return bool(stash.get(plugin.FAILED, False) or stash.get(plugin.XFAILED, False))
-        return self._failed
+        return bool(self._failed)
 
     @property
     def passed(self) -> bool:
@@ -148,6 +154,10 @@ def lived(
     finally:
         plugin.LIVES.remove(life)
         findings, uncleaned = _looked_over(fixture, inspection)
+        if life.config is not None and plugin.ALLOWANCES in life.config.stash and life.node:
+            version = fixture.version if fixture.mode == "fake" else None
+            met = {finding.hazard for finding in findings}
+            life.config.stash[plugin.ALLOWANCES].note(life.node, met, version)
         _tell_story(life, fixture, findings, inspection)
         _judge(life, fixture, findings, uncleaned, complaints)
 
@@ -165,8 +175,8 @@ def _looked_over(
     try:
         findings += hazards.orphaned(inspection.orphans())
         findings += hazards.leaks(inspection.states().items(), fixture.calls)
-    except NoAnswerError as error:
-        return findings, [f"what was left behind could not be seen: {error}"]
+    except NoAnswerError:
+        pass  # so will tear_down say
     return findings, inspection.tear_down()
 
 
@@ -174,6 +184,8 @@ def _tell_story(
     life: Life, fixture: SmolvmFixture, findings: list[Finding], inspection: Inspection | None
 ) -> None:
     nodes = [life.node] if life.is_of_one_test else []
+    for node in nodes:
+        node.stash[plugin.TIMELINE] = fixture.timeline()
     if life.config is not None and not nodes:
         # What lives longer than a test is told with the last one.
         nodes = [node for node in life.config.stash[plugin.NODES] if isinstance(node, pytest.Item)]
@@ -204,7 +216,9 @@ def _judge(
     told += complaints() + [finding.text for finding in fatal] + uncleaned
     names = [finding.hazard for finding in fatal]
     if life.passed and UNUSED not in allowed:
-        unmet = fixture.unmet() + _unneeded(life, fixture, findings)
+        unmet = fixture.unmet()
+        if fixture.mode == "fake":
+            unmet += _unneeded(life, findings)
         if unmet:
             names.append(UNUSED)
             told.append("\n  ".join(["set up, but nothing ever met it:", *unmet]))
@@ -224,27 +238,11 @@ def _is_warned_of(life: Life, text: str) -> bool:
     return True
 
 
-def _unneeded(life: Life, fixture: SmolvmFixture, findings: list[Finding]) -> list[str]:
-    """Return what the test says that it walks into, and did not.
-
-    Only what it says itself, and what could have been seen: on the fake, of a version that has it.
-    """
-    if fixture.mode != "fake":
-        return []
+def _unneeded(life: Life, findings: list[Finding]) -> list[str]:
+    """Return what a block allows for itself, and did not need; markers: see `allowances`."""
     met = {finding.hazard for finding in findings}
-    return [
-        f"the allowance of {name!r} ({life.allowed.reasons[name]})"
-        for name in life.allowed.own
-        if name != UNUSED and name not in met and _is_in(name, fixture.version)
-    ]
-
-
-def _is_in(hazard: str, version: str) -> bool:
-    about = hazards.known().get(hazard, {})
-    since, until = about.get("since"), (about.get("until") or "").partition(" ")[0]
-    return (not since or number(since) <= number(version)) and (
-        not until or number(version) < number(until)
-    )
+    needless = [name for name in life.allowed.own if name not in met and name != UNUSED]
+    return [f"allows={{{name!r}: {life.allowed.reasons[name]!r}}}" for name in needless]
 
 
 def _how_to_allow(life: Life, names: list[str]) -> str:

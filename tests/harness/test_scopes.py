@@ -92,6 +92,41 @@ def test_what_nothing_met(pytester: pytest.Pytester, scope: str) -> None:
         pytester.runpytest(*part).stdout.no_fnmatch_line("*nothing ever met it*")
 
 
+def test_the_attempt_that_counts_is_judged(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import itertools
+        attempts = itertools.count()
+
+        def test_one(smolvm_module):
+            smolvm_module.run("machine", "create", f"box{next(attempts)}")
+            assert "box1" in smolvm_module.machines
+
+        def test_two(smolvm_module): pass
+        """
+    )
+    result = pytester.runpytest("--reruns=1", "--only-rerun=AssertionError")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["leak: machine 'box1' is still there, created; made by"])
+
+
+def test_stays_where_it_is(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_one(monkeypatch, request):
+            monkeypatch.setenv("PATH", "/bin:/usr/bin")
+            monkeypatch.setenv("HOME", "/")
+            request.getfixturevalue("smolvm_module")
+
+        def test_two(smolvm_module):
+            assert smolvm_module.run("machine", "ls").returncode == 0
+            smolvm_module.calls.assert_called_once()
+            assert smolvm_module.env["HOME"] == str(smolvm_module.home)
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
 def test_a_failed_test_shows_its_own_calls(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
