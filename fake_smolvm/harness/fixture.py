@@ -6,6 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from fake_smolvm import DEFAULT_VERSION
 from fake_smolvm.harness import calls, journal, words
 from fake_smolvm.harness.faults import Faults
 from fake_smolvm.harness.machine import Machine
@@ -285,7 +286,7 @@ class InProcessFixture(SmolvmFixture):
 
         if self._faults is not None:
             host.scenario = self._faults.scenario
-        if not host.env.get(entry.VERSION_VARIABLE):
+        if self.version != DEFAULT_VERSION and not host.env.get(entry.VERSION_VARIABLE):
             host.env = {**host.env, entry.VERSION_VARIABLE: self.version}
         return entry.run(argv, host)
 
