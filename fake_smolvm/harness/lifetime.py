@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from fake_smolvm.harness import markers, plugin, recorder, replayer, too_early, words
+from fake_smolvm.harness import markers, plugin, recorder, replayer, words
 from fake_smolvm.harness.cassette import Cassette, CassetteError, map_text
 from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture, SteppedAside
 from fake_smolvm.harness.inspection import Inspection
@@ -121,7 +121,6 @@ def on_path(
     life: Life,
 ) -> Iterator[SmolvmFixture]:
     """Give a `smolvm` on PATH; `request` is that of a single test, whose cassette it may use."""
-    too_early.lift()
     sandbox = Sandbox()
     is_over = True
     try:

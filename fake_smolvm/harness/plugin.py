@@ -45,6 +45,8 @@ TIMELINE: pytest.StashKey[str] = pytest.StashKey()
 """The calls of a test whose fixture is gone, as text."""
 LATER: pytest.StashKey[list[Any]] = pytest.StashKey()
 """What is to be done once all fixtures of the test are gone: called with whether it passed."""
+GUARDED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether no other smolvm than its own may be met in a test, before and after that too."""
 WRONG: pytest.StashKey[str] = pytest.StashKey()
 """What is wrong with a test's markers, where a worker of pytest-xdist cannot end the run."""
 STORY: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
@@ -229,6 +231,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[NODES][:] = [item]
     for life in lives_of(item.config):
         life.note_start(item)
+    if not set(OURS).isdisjoint(getattr(item, "fixturenames", ())):
+        from fake_smolvm.harness.too_early import begin
+
+        item.stash[GUARDED] = True
+        begin(has_lives=bool(lives_of(item.config)))
     if WRONG in item.stash:
         pytest.fail(item.stash[WRONG], pytrace=False)
 
@@ -237,37 +244,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Remember whose fixture it is; keep a wider one from starting a smolvm that is not there yet.
-
-    Such as unittest's `setUpClass`: the fixtures of a single test come after it.
-    """
+    """Remember whose fixture it is; if it comes before the test's smolvm, it must not start any."""
     __tracebackhide__ = True
     nodes = request.config.stash[NODES]
+    guarded = nodes[:1] and GUARDED in nodes[0].stash and not lives_of(request.config)
     nodes.append(request.node)
     try:
-        if request.scope == "function" or fixturedef.argname in OURS:
+        if not guarded or fixturedef.argname in OURS:
             return (yield)
-        if set(OURS).isdisjoint(request.fixturenames) or lives_of(request.config):
-            return (yield)
-        from fake_smolvm.harness.too_early import refusing
+        from fake_smolvm.harness.too_early import checked
 
-        with refusing(fixturedef.argname, request.scope):
-            return (yield)
+        return (yield from checked(fixturedef.argname, request.scope))
     finally:
         nodes.pop()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """End an attempt: what waits for all fixtures to be gone is done now."""
-    gone = False
+    text: str | None = "the test failed"
     try:
         yield
-        gone = True
+        text = None
     finally:
+        if GUARDED in item.stash:
+            from fake_smolvm.harness.too_early import end
+
+            text = end(has_lives=bool(LIVES)) or text
         for act in item.stash.get(LATER, ()):
-            act(gone and passed(item))
-    text = _needless(item) if gone and passed(item) else None
+            act(text is None and passed(item))
+    if text is None and passed(item):
+        text = _needless(item)
     if text is not None:
         pytest.fail(text, pytrace=False)
 

@@ -11,14 +11,9 @@ import atexit
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _IDLE = "idle"
 _REFUSING = """\
@@ -41,6 +36,7 @@ class SessionFolder:
         self._pid = os.getpid()
         self._numbers = count(1)
         self._stack = [_IDLE]
+        self._is_idle = False
         refusing = self.path / _IDLE / "bin" / "smolvm"
         refusing.parent.mkdir(parents=True)
         refusing.write_text(_REFUSING.format(refused=quote(str(self.refused))), encoding="utf-8")
@@ -72,15 +68,17 @@ class SessionFolder:
             self._stack.remove(folder.name)
             self._point()
 
-    @contextmanager
-    def idle(self) -> Iterator[None]:
-        """Have `smolvm` refuse for a while."""
-        self._stack.append(_IDLE)
-        self._point()
-        try:
-            yield
-        finally:
-            # The last one: what was added meanwhile may live on.
+    def begin_idle(self) -> None:
+        """Have `smolvm` refuse until there is a new sandbox."""
+        if self._stack[-1] != _IDLE:
+            self._stack.append(_IDLE)
+            self._point()
+            self._is_idle = True
+
+    def end_idle(self) -> None:
+        """Have it be again what it was when it began to refuse."""
+        if self._is_idle:
+            self._is_idle = False
             del self._stack[len(self._stack) - 1 - self._stack[::-1].index(_IDLE)]
             self._point()
 
@@ -107,6 +105,13 @@ def session_folder() -> SessionFolder:
     if _folder is None or not _folder.is_of_this_process or not _folder.path.exists():
         _folder = SessionFolder()
     return _folder
+
+
+def outside(path: str) -> str:
+    """Return a PATH without what is ours."""
+    entries = path.split(os.pathsep)
+    ours = "" if _folder is None else f"{_folder.path}{os.sep}"
+    return os.pathsep.join(one for one in entries if not ours or not one.startswith(ours))
 
 
 def remove_if_empty() -> None:

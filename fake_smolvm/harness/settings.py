@@ -15,6 +15,7 @@ import pytest
 from fake_smolvm import DEFAULT_VERSION
 from fake_smolvm.entry import VERSION_VARIABLE
 from fake_smolvm.harness import words
+from fake_smolvm.harness.session_folder import outside
 
 if TYPE_CHECKING:
     from typing import Any, Literal
@@ -167,7 +168,7 @@ def find_binary(run: Run, mode: str = "real") -> str | None:
         pytest.UsageError: The named one is no executable.
     """
     if run.binary is None:
-        found = shutil.which(PROGRAM)
+        found = shutil.which(PROGRAM, path=outside(os.environ.get("PATH", "")))
         if found is None or (mode == "auto" and _is_the_fake(found)):
             return None
         return os.path.abspath(found)

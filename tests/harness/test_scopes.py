@@ -203,6 +203,22 @@ class Test(unittest.TestCase):
 """,
         "setup_module of *started smolvm before *that asks for `smolvm_module`",
     ),
+    "setup_method": (
+        """
+class Test:
+    def setup_method(self): start()
+    def test_it(self, smolvm): pass
+""",
+        "setup_method of Test started smolvm before *that asks for `smolvm`",
+    ),
+    "fixture of one test": (
+        """
+@pytest.fixture(autouse=True)
+def server(): start()
+def test_it(fake_smolvm): pass
+""",
+        "the fixture `server` started smolvm before *: let it ask for `smolvm`",
+    ),
     "fixture": (
         """
 @pytest.fixture(scope="session")
@@ -231,6 +247,50 @@ def test_what_is_set_up_too_early_never_meets_another_smolvm(
     result.stdout.no_fnmatch_line("*Created machine*")
 
 
+TOO_LATE = {
+    "tearDownClass": """
+@pytest.mark.usefixtures("smolvm")
+class Test(unittest.TestCase):
+    def test_it(self): pass
+    @classmethod
+    def tearDownClass(cls): start()
+""",
+    "teardown_method": """
+class Test:
+    def test_it(self, smolvm): pass
+    def teardown_method(self): start()
+""",
+    "teardown_module": """
+def teardown_module(): start()
+def test_it(smolvm): smolvm.run("machine", "ls", "--json")
+""",
+    "fixture": """
+@pytest.fixture
+def box():
+    yield
+    start()
+
+def test_it(box, fake_smolvm): pass
+""",
+}
+
+
+@pytest.mark.parametrize("how", TOO_LATE)
+def test_what_is_torn_down_too_late_never_meets_another_smolvm(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, stand_in: Path, how: str
+) -> None:
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=":")
+    start = 'def start(): subprocess.run(["smolvm", "machine", "create", "box"])'
+    pytester.makepyfile(f"import subprocess, unittest, pytest\n{start}\n{TOO_LATE[how]}")
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["what is torn down after this test's smolvm *: let it ask for *"])
+    result.stdout.no_fnmatch_line("*Created machine*")
+    record = ["--smolvm=real", "--smolvm-record=rewrite"]
+    pytester.runpytest(*record).assert_outcomes(passed=1, errors=1)
+    assert not (pytester.path / "cassettes").exists()
+
+
 def test_what_is_set_up_early_and_starts_no_smolvm(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -251,12 +311,27 @@ def test_what_is_set_up_early_and_starts_no_smolvm(pytester: pytest.Pytester) ->
 
         def test_own_error(broken, smolvm): pass
 
+        @pytest.fixture(scope="module")
+        def patched():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("PATH", "/more", prepend=":")
+                yield
+
+        def test_patched(patched, smolvm): pass
+
+        """
+    )
+    pytester.makepyfile(
+        test_zz_last="""
+        import os
+        before = os.environ["PATH"]
+
         def test_after():
             assert os.environ["PATH"] == f"{before}:/tools"
         """
     )
     result = pytester.runpytest()
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["E       ValueError: mine"])
     result.stdout.no_fnmatch_line("*harness*plugin.py*")
 
