@@ -182,8 +182,8 @@ def test_no_two_tests_share_a_snapshot_and_unused_ones_are_found(
 def test_unknown_version(project: pytest.Pytester) -> None:
     project.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0 7.7.7\n")
     result = project.runpytest()
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*smolvm_cli_versions: 7.7.7 not known, only 0.8.0*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: ini smolvm_cli_versions: '7.7.7' is no smolvm version *"])
 
 
 @pytest.mark.parametrize(
