@@ -331,7 +331,7 @@ def test_tests_that_differ_in_capitals_alone(pytester: pytest.Pytester, stand_in
             smolvm.run("machine", "create", "A")
 
         def test_B(smolvm):
-            pass
+            smolvm.run("machine", "ls", "--json")
         """
     )
     record = ("--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite")
@@ -390,12 +390,14 @@ def test_one(smolvm):
     {one}
 
 def test_two(smolvm):
-    pass
+    smolvm.run("machine", "ls", "--json")
 
 @pytest.mark.skip
 def test_skipped(smolvm):
-    pass
+    smolvm.run("machine", "ls", "--json")
 """
+CALL = 'smolvm.run("machine", "ls", "--json")'
+TWO = f"two(smolvm):\n    {CALL}"
 SECTION = "*= smolvm: cassettes that no test plays =*"
 
 
@@ -403,16 +405,16 @@ SECTION = "*= smolvm: cassettes that no test plays =*"
 def test_cassette_that_no_test_plays_fails_a_replay(
     pytester: pytest.Pytester, stand_in: Path, workers: tuple[str, ...]
 ) -> None:
-    pytester.makepyfile(test_it=LEFT.format(one="pass").replace("@pytest.mark.skip", ""))
-    pytester.makepyfile(test_gone="def test_it(smolvm): pass")
+    pytester.makepyfile(test_it=LEFT.format(one=CALL).replace("@pytest.mark.skip", ""))
+    pytester.makepyfile(test_gone=f"def test_it(smolvm): {CALL}")
     pytester.runpytest(
         "--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite"
     ).assert_outcomes(passed=4)
-    pytester.makepyfile(test_it=LEFT.format(one="pass"))
+    pytester.makepyfile(test_it=LEFT.format(one=CALL))
     assert pytester.runpytest("--smolvm=replay", *workers).ret == 0
 
     (pytester.path / "test_gone.py").unlink()
-    pytester.makepyfile(test_it=LEFT.format(one="pass").replace("two(smolvm)", "two()"))
+    pytester.makepyfile(test_it=LEFT.format(one=CALL).replace(TWO, "two(): pass"))
     result = pytester.runpytest("--smolvm=replay", *workers)
     result.assert_outcomes(passed=2, skipped=1)
     assert result.ret == 1
@@ -429,7 +431,7 @@ def test_cassette_that_no_test_plays_fails_a_replay(
 def test_nothing_is_said_of_tests_that_were_not_asked_for(
     pytester: pytest.Pytester, stand_in: Path, args: tuple[str, ...]
 ) -> None:
-    pytester.makepyfile(test_it=LEFT.format(one="pass"))
+    pytester.makepyfile(test_it=LEFT.format(one=CALL))
     pytester.runpytest(
         "--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite"
     ).assert_outcomes(passed=2, skipped=1)
