@@ -36,7 +36,7 @@ class SessionFolder:
         self._pid = os.getpid()
         self._numbers = count(1)
         self._stack = [_IDLE]
-        self._is_idle = False
+        self._is_idle = self._is_gone = False
         refusing = self.path / _IDLE / "bin" / "smolvm"
         refusing.parent.mkdir(parents=True)
         refusing.write_text(_REFUSING.format(refused=quote(str(self.refused))), encoding="utf-8")
@@ -66,7 +66,10 @@ class SessionFolder:
         """Let a sandbox no longer be the current one."""
         if folder.name in self._stack:
             self._stack.remove(folder.name)
-            self._point()
+            if self._is_gone:
+                self.remove()  # a block that was never left ends with the interpreter
+            else:
+                self._point()
 
     def begin_idle(self) -> None:
         """Have `smolvm` refuse until there is a new sandbox."""
@@ -85,6 +88,7 @@ class SessionFolder:
     def remove(self) -> None:
         """Remove it, if this process made it."""
         atexit.unregister(self.remove)
+        self._is_gone = True
         if self.is_of_this_process:
             shutil.rmtree(self.path, ignore_errors=True)
 

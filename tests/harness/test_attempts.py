@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUBTESTS = ["pytest"] if find_spec("_pytest.subtests") else []
+"""From pytest 9 on."""
 RECORD = ("--smolvm=real", "--smolvm-record=rewrite")
 
 
@@ -121,11 +124,10 @@ def test_it({order}):
 
 
 @pytest.mark.parametrize("fails", ["assert False", "pytest.skip()", "pytest.xfail()"])
-@pytest.mark.parametrize("kind", ["pytest", "unittest"])
+@pytest.mark.parametrize("kind", ["unittest", *SUBTESTS])
 def test_a_part_that_fails(
     pytester: pytest.Pytester, stand_in: Path, kind: str, fails: str
 ) -> None:
-    pytest.importorskip("_pytest.subtests")  # pytest 9 has them
     bodies = {
         "pytest": f"""
 import pytest
