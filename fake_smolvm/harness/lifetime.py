@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +20,7 @@ from fake_smolvm.harness.inspection import Inspection
 from fake_smolvm.harness.naming import Names
 from fake_smolvm.harness.sandbox import Sandbox
 from fake_smolvm.harness.settings import allowed_in
+from fake_smolvm.harness.story import story_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +110,7 @@ def _life(
         findings += hazards.orphaned(inspection.orphans())
         findings += hazards.leaks(inspection.states().items(), calls)
         inspection.tear_down()
-    node.stash[plugin.STORY] = _story(node.nodeid, fixture, findings, inspection)
+    node.stash[plugin.STORY] = story_of(node.nodeid, fixture, findings, inspection)
     fatal, minor = hazards.sorted_out(findings, allowed)
     told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
     told += complaints() + [finding.text for finding in fatal]
@@ -201,52 +201,3 @@ def _places(request: pytest.FixtureRequest, sandbox: Sandbox) -> dict[str, str]:
     """Give the folders that are elsewhere in every run, and their names in cassettes."""
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     return {str(sandbox.home): "HOME", str(factory.getbasetemp()): "TESTS"}
-
-
-def _story(
-    nodeid: str,
-    fixture: SmolvmFixture,
-    findings: list[Finding],
-    inspection: Inspection | None,
-) -> dict[str, Any]:
-    """Give what the HTML report tells of a test: plain data, as pytest-xdist carries it."""
-    events = [event for event in fixture._events() if event[0] == "start"]  # noqa: SLF001
-    first = min((event[2] for event in events), default=0)
-    faults = []
-    if inspection is not None and fixture.mode == "fake":
-        path = Path(inspection.paths.state, "faults.jsonl")
-        if path.exists():
-            faults = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {
-        "test": nodeid,
-        "smolvm": f"{fixture.mode} {fixture.version}",
-        "calls": [
-            {
-                "argv": list(call.argv),
-                "command": call.command,
-                "machine": call.machine,
-                "returncode": call.returncode,
-                "stderr": call.stderr,
-                "started": call.started,
-                "seconds": call.seconds,
-            }
-            for call in fixture.calls
-        ],
-        "hazards": [
-            {
-                "hazard": finding.hazard,
-                "machine": finding.machine,
-                "text": finding.text,
-                "at": None if finding.clock is None else (finding.clock - first) / 1e9,
-            }
-            for finding in findings
-        ],
-        "faults": [
-            {
-                "text": f"{fault['command']}: {fault['fault']}",
-                "machine": fault["machine"],
-                "at": (fault["clock"] - first) / 1e9,
-            }
-            for fault in faults
-        ],
-    }
