@@ -85,6 +85,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
     if mode in ("real", "auto") or config.getini("smolvm_allows"):
         _settings(config)
+    if config.getoption("smolvm_report") is not None:
+        from fake_smolvm.harness import reporter
+
+        reporter.register(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -100,45 +104,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show a failed test's calls of `smolvm`, and keep them for the HTML report."""
+    """Show a failed test's calls of `smolvm`."""
     report = yield
     if FIXTURE in item.stash:
         if report.failed:
             item.stash[FAILED] = True
         if report.failed and call.when == "call":
             report.sections.append(("smolvm calls", item.stash[FIXTURE].timeline()))
-        if call.when == "teardown" and STORY in item.stash:
-            failed = item.stash.get(FAILED, False)
-            # An attribute of a report is what pytest-xdist carries from its workers.
-            story: dict[str, Any] = item.stash[STORY]
-            report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
     return report
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect what the HTML report is made of."""
-    if _stories is not None and hasattr(report, "smolvm"):
-        _stories.append(report.smolvm)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to collect, if there will be a report; with pytest-xdist, not in its workers."""
-    global _stories  # noqa: PLW0603
-    wanted = session.config.getoption("smolvm_report") and not hasattr(
-        session.config, "workerinput"
-    )
-    _stories = [] if wanted else None
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the HTML report."""
-    if _stories is not None:
-        from fake_smolvm.harness.report import write
-
-        write(session.config.getoption("smolvm_report"), _stories)
-
-
-_stories: list[dict[str, Any]] | None = None
 
 
 def _mode(config: pytest.Config) -> str:
