@@ -183,17 +183,17 @@ def _test(anchor: str, test: Entry) -> str:
         f'<section id="{anchor}" class="{_classes(test)}" aria-labelledby="{anchor}-name">',
         f'<h2 id="{anchor}-name">{_text(test.name)}</h2>',
         f"<p>{_verdict(test.outcome)}{which} <small>{_text(smolvm)}</small></p>",
-        _attempt(test.last),
+        _attempt(test, test.last),
     ]
     for number, attempt in enumerate(test.attempts[:-1], 1):
         parts.append(
             f"<details><summary>attempt {number} of {attempts}: {_verdict(attempt.outcome)}"
-            f"</summary>{_attempt(attempt)}</details>"
+            f"</summary>{_attempt(test, attempt)}</details>"
         )
     return "\n".join([*parts, "</section>"])
 
 
-def _attempt(attempt: Attempt) -> str:
+def _attempt(test: Entry, attempt: Attempt) -> str:
     parts = []
     if attempt.reason:
         parts.append(f'<p class="reason">{_text(attempt.reason)}</p>')
@@ -202,7 +202,12 @@ def _attempt(attempt: Attempt) -> str:
             f"<details open><summary>failed in {_text(where)}</summary>"
             f'<pre class="message">{_text(message)}</pre></details>'
         )
-    return "\n".join([*parts, *(_story(story) for story in attempt.stories)])
+    for story in attempt.stories:
+        if not test.name.startswith(story["test"]):
+            # A fixture that lived longer than the test, told of with the last that used it.
+            parts.append(f"<p>all that happened in {_text(story['test'])}:</p>")
+        parts.append(_story(story))
+    return "\n".join(parts)
 
 
 def _story(story: Mapping[str, Any]) -> str:

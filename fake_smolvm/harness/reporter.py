@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTION = "--smolvm-report"
-FIXTURES = ("smolvm", "fake_smolvm")
+FIXTURES = ("smolvm", "fake_smolvm", "smolvm_class", "smolvm_module", "smolvm_session")
 """A test that asks for one of these has a part in the report, even if it was skipped."""
 
 NO_END = "no end"
