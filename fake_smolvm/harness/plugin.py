@@ -153,6 +153,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from fake_smolvm.harness.unplayed import Unplayed
 
         config.pluginmanager.register(Unplayed(config, run_of(config).allowed))
+    if config.getoption("smolvm_report") is not None:
+        from fake_smolvm.harness import reporter
+
+        reporter.register(config)
     CONFIGS.append(config)
 
 
@@ -271,6 +275,18 @@ def pytest_fixture_setup(
         nodes.pop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Take a test that somebody interrupts for a failed one: it cannot have cleaned up."""
+    try:
+        return (yield)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        item.stash[FAILED] = True
+        for life in lives_of(item.config):
+            life.note_failure(item)
+        raise
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """End an attempt: what waits for all fixtures to be gone is done now."""
@@ -313,7 +329,7 @@ def _needless(item: pytest.Item) -> str | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember how the attempt goes; show a failed test's calls of `smolvm`, and keep them."""
+    """Remember how the attempt goes; show a failed test's calls of `smolvm`."""
     if call.excinfo is not None:
         _explain_scope(call.excinfo.value)
     report = yield
@@ -329,11 +345,6 @@ def pytest_runtest_makereport(
             # Where JUnit's XML takes it from, whatever `junit_logging` says.
             item.user_properties.append((PROPERTY, timeline))
             report.user_properties.append((PROPERTY, timeline))
-    if call.when == "teardown" and STORY in item.stash:
-        failed = item.stash.get(FAILED, False)
-        # An attribute of a report is what pytest-xdist carries from its workers.
-        story: dict[str, Any] = item.stash[STORY]
-        report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
     return report
 
 
@@ -384,32 +395,6 @@ def _explain_scope(error: BaseException) -> None:
                     f"the same for the whole {wider.removeprefix('smolvm_')}"
                 )
                 return
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect what the HTML report is made of."""
-    if _stories is not None and hasattr(report, "smolvm"):
-        _stories.append(report.smolvm)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to collect, if there will be a report; with pytest-xdist, not in its workers."""
-    global _stories  # noqa: PLW0603
-    wanted = session.config.getoption("smolvm_report") and not hasattr(
-        session.config, "workerinput"
-    )
-    _stories = [] if wanted else None
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the HTML report."""
-    if _stories is not None:
-        from fake_smolvm.harness.report import write
-
-        write(session.config.getoption("smolvm_report"), _stories)
-
-
-_stories: list[dict[str, Any]] | None = None
 
 
 def _mode(config: pytest.Config) -> tuple[str, str]:

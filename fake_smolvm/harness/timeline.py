@@ -15,7 +15,9 @@ _INDENT = 27
 
 def timeline(calls: Calls) -> str:
     """Give one aligned line a call, and what it said on stderr below if it failed."""
-    return "\n".join(line for call in calls for line in _lines(call))
+    text = "\n".join(line for call in calls for line in _lines(call))
+    # An argv may hold bytes that are no UTF-8, which pytest-xdist cannot send.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _lines(call: Call) -> list[str]:

@@ -10,7 +10,7 @@ def bring_up(name, *, artifact=None):
 
 def test_lines_of_today(fake_smolvm, argv_snapshot):
     bring_up("box")
-    fake_smolvm.run("machine", "delete", "-f", "box")
+    fake_smolvm.run("machine", "delete", "-f", "box", check=True)
     assert argv_snapshot == fake_smolvm.calls
 
 

@@ -4,6 +4,14 @@ set -eu
 name=$1
 shift
 smolvm machine create "$name" >&2
-trap 'smolvm machine stop --name "$name" >&2; smolvm machine delete -f "$name" >&2' EXIT
+
+clean_up() {
+    code=$?
+    smolvm machine stop --name "$name" >&2 || code=1
+    smolvm machine delete -f "$name" >&2 || code=1
+    exit $code
+}
+trap clean_up EXIT
+
 smolvm machine start --name "$name" >&2
 smolvm machine exec --name "$name" -- "$@"

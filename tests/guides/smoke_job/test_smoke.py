@@ -21,8 +21,8 @@ def test_exit_code_comes_back(smolvm):
 
 
 def test_machine_is_gone_afterwards(smolvm):
-    run("true")
-    assert "smoke" not in smolvm.run("machine", "ls").stdout
+    assert run("true").returncode == 0
+    assert "smoke" not in smolvm.run("machine", "ls", check=True).stdout
 
 
 @pytest.mark.smolvm("fake")
