@@ -7,17 +7,51 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fake_smolvm.compatibility import Verdict, check
+    from fake_smolvm.harness.calls import Call, Calls
+    from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
+    from fake_smolvm.harness.hazards import SmolvmHazardWarning
+    from fake_smolvm.harness.lifetime import sandbox
+    from fake_smolvm.harness.machine import Machine
+    from fake_smolvm.harness.verdict import SandboxError
+    from fake_smolvm.scenarios import ScenarioError
 
-__all__ = ["DEFAULT_VERSION", "Verdict", "check"]
+__all__ = [
+    "DEFAULT_VERSION",
+    "Call",
+    "Calls",
+    "InProcessFixture",
+    "Machine",
+    "SandboxError",
+    "ScenarioError",
+    "SmolvmFixture",
+    "SmolvmHazardWarning",
+    "Verdict",
+    "check",
+    "sandbox",
+]
 
 DEFAULT_VERSION = "0.8.0"
 """The smolvm that the fake is unless told otherwise."""
 
+_MODULES = {
+    "Call": "harness.calls",
+    "Calls": "harness.calls",
+    "InProcessFixture": "harness.fixture",
+    "Machine": "harness.machine",
+    "SandboxError": "harness.verdict",
+    "ScenarioError": "scenarios",
+    "SmolvmFixture": "harness.fixture",
+    "SmolvmHazardWarning": "harness.hazards",
+    "Verdict": "compatibility",
+    "check": "compatibility",
+    "sandbox": "harness.lifetime",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: the fake itself starts thousands of times and needs neither.
-    if name in __all__:
-        from fake_smolvm import compatibility
+    # Loaded when asked for: the fake itself starts thousands of times and needs none of it.
+    if name in _MODULES:
+        from importlib import import_module
 
-        return getattr(compatibility, name)
+        return getattr(import_module(f"fake_smolvm.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -80,7 +80,14 @@ class Calls(Sequence[Call]):
         machine: str | None = None,
         returncode: int | None = None,
     ) -> Calls:
-        """Give the calls of a command (`"machine exec"`, `"machine"`), machine or exit code."""
+        """Return the calls of a command (`"machine exec"`, `"machine"`), machine or exit code.
+
+        Raises:
+            TypeError: `command` is no text.
+            ValueError: No smolvm has such a command, and it was not called either.
+        """
+        if command is not None:
+            command = self._existing(command)
         return Calls(
             call
             for call in self
@@ -88,6 +95,14 @@ class Calls(Sequence[Call]):
             and (machine is None or call.machine == machine)
             and (returncode is None or call.returncode == returncode)
         )
+
+    def _existing(self, command: str) -> str:
+        """Return a command that there is; `vm start` is `machine start`."""
+        if any(f"{call.command} ".startswith(f"{command} ") for call in self):
+            return command
+        from fake_smolvm.harness.words import checked_command_of_any
+
+        return checked_command_of_any(command)
 
     def assert_called_once(self) -> Call:
         """Give the one call; raise AssertionError if there is another or none."""

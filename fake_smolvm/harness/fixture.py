@@ -6,7 +6,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm.harness import calls, journal
+from fake_smolvm import DEFAULT_VERSION
+from fake_smolvm.harness import calls, journal, words
 from fake_smolvm.harness.faults import Faults
 from fake_smolvm.harness.machine import Machine
 from fake_smolvm.harness.outside import Outside
@@ -15,6 +16,7 @@ from fake_smolvm.harness.timeline import timeline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import NoReturn
 
     from fake_smolvm.harness.inspection import Inspection
     from fake_smolvm.harness.sandbox import Sandbox
@@ -40,6 +42,22 @@ class SmolvmFixture:
         self._outside: Outside | None = None
         self.mode = mode
         self.version = version
+        self.given: dict[str, str] = {}
+        """The values that the test has given names: see `name_value`."""
+
+    def name_value(self, name: str, value: str) -> None:
+        """Give a value that differs from run to run a name, before it is used in a call.
+
+        It stands as `<NAME>` in cassettes and snapshots of command lines, and a replay takes the
+        value that the test gives in its own run. Raises ValueError for what is no name (capitals,
+        digits and `_`), has a meaning already, or stands for another value in this test.
+        """
+        from fake_smolvm.harness import naming, replayer
+
+        naming.check_name(name, value, self.given)
+        self.given[name] = value
+        if self.mode == "replay":
+            replayer.bind(self._sandbox.folder, {name: value})
 
     @property
     def binary(self) -> Path:
@@ -71,9 +89,21 @@ class SmolvmFixture:
         """Every call so far, in the order in which they started; secrets masked."""
         return calls.from_events(self._events(), self.version)
 
-    def timeline(self) -> str:
-        """Give the calls as lines of text."""
-        return timeline(self.calls)
+    def timeline(self, *, since: int = 0) -> str:
+        """Return the calls, from a moment of the monotonic clock (ns) on, as lines of text."""
+        every = self.calls
+        first = min((event[2] for event in self._events() if event[0] == "start"), default=0)
+        began = (since - first) / calls.NANOSECONDS
+        return timeline(calls.Calls(call for call in every if not since or call.started >= began))
+
+    @property
+    def refused(self) -> str:
+        """What calls a replay could not answer, in words; empty if there are none."""
+        if self.mode != "replay":
+            return ""
+        from fake_smolvm.harness.taping import refused
+
+        return refused(self._sandbox)
 
     @property
     def machines(self) -> dict[str, Machine]:
@@ -81,8 +111,12 @@ class SmolvmFixture:
         return {name: Machine(name, self._inspected) for name in self._inspected.states()}
 
     def machine(self, name: str) -> Machine:
-        """Give a machine, which need not exist, to look at."""
-        return Machine(name, self._inspected)
+        """Return a machine, which need not exist, to look at.
+
+        Raises:
+            ValueError: No machine may be called that.
+        """
+        return Machine(words.checked_machine(name), self._inspected)
 
     def fault(
         self,
@@ -98,9 +132,18 @@ class SmolvmFixture:
         """Let a command (`"machine start"`), or a family (`"machine"`), fail instead of running.
 
         Only for `machine`, if that is given; after the first `skip` calls; and only `times` times.
-        `{machine}` in `stdout` and `stderr` stands for the machine's name.
+        `{machine}` in `stdout` and `stderr` stands for the machine's name. As with all that goes
+        wrong or is answered here: a test in which nothing ever met it fails at its end.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: There is no such command, or no such machine, count or exit code.
         """
-        self._broken.add(command, machine, skip, times, exit=rc, stdout=stdout, stderr=stderr)
+        words.checked_exit_code("rc", rc)
+        words.checked_text("stdout", stdout)
+        words.checked_text("stderr", stderr)
+        effects = {"exit": rc, "stdout": stdout, "stderr": stderr}
+        self._broken.add("fault", command, machine, skip, times, **effects)
 
     def delay(
         self,
@@ -112,7 +155,8 @@ class SmolvmFixture:
         times: int | None = None,
     ) -> None:
         """Let a command take that many seconds longer."""
-        self._broken.add(command, machine, skip, times, delay_seconds=seconds)
+        words.checked_seconds(seconds)
+        self._broken.add("delay", command, machine, skip, times, delay_seconds=seconds)
 
     def hang(
         self,
@@ -123,13 +167,13 @@ class SmolvmFixture:
         times: int | None = None,
     ) -> None:
         """Let a command never end, until somebody kills it."""
-        self._broken.add(command, machine, skip, times, hang=True)
+        self._broken.add("hang", command, machine, skip, times, hang=True)
 
     def kill_machine(
         self, machine: str | None = None, *, skip: int = 0, times: int | None = 1
     ) -> None:
         """Let the machine die while a command runs in it, once unless told otherwise."""
-        self._broken.add_named("machine-dies-mid-exec", machine, skip, times)
+        self._broken.add_named("machine-dies-mid-exec", machine, skip, times, called="kill_machine")
 
     def disk_full(
         self,
@@ -140,14 +184,21 @@ class SmolvmFixture:
         times: int | None = None,
     ) -> None:
         """Let a command meet a disk without space: `machine cp`, `exec`, `create` or `start`."""
-        self._broken.add_named("disk-full", machine, skip, times, command=command)
+        self._broken.add_named("disk-full", machine, skip, times, command, called="disk_full")
 
     def kvm_missing(self) -> None:
         """Take the hypervisor away: no machine starts any more."""
         self.scenario("no-kvm")
 
     def scenario(self, name: str) -> None:
-        """Let all happen that a scenario says: a path, or a name in `fake_smolvm/scenarios`."""
+        """Let all happen that a scenario says: a path, or a name in `fake_smolvm/scenarios`.
+
+        Of a named one some call must meet a line, of a file of your own every line.
+
+        Raises:
+            FileNotFoundError: There is no such scenario; the text names those that there are.
+            ValueError: The file is no scenario, or it names a command that there is not.
+        """
         self._broken.add_named(name)
 
     def guest_command(
@@ -163,24 +214,46 @@ class SmolvmFixture:
 
         Or `call`, which is given argv, environment, working directory and stdin, and answers with
         exit code, stdout and stderr (bytes), or with None for an argv that it does not know.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: None or several of `command`, `prefix` and `call` are given.
         """
         self._broken.add_guest_command(
             command or None, prefix, call, exit=exit, stdout=stdout, stderr=stderr
         )
 
     def outside_host(self, name: str, *addresses: str) -> None:
-        """Let there be a host outside, with these IP addresses, that machines can look up."""
-        self._world.hosts[name] = list(addresses)
-        self._world.write()
+        """Let there be a host outside, with these IP addresses, that machines can look up.
+
+        Raises:
+            TypeError: An argument is no text.
+            ValueError: There is no address, or one that is none.
+        """
+        self._world.add_host(name, addresses)
 
     def outside_answer(self, url: str, *, status: int = 200, body: str = "") -> None:
-        """Let a URL outside answer machines that can reach it; with `*` at its end, all like it."""
-        self._world.answers.append({"url": url, "status": status, "body": body})
-        self._world.write()
+        """Let a URL outside answer machines that can reach it; with `*` at its end, all like it.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: It is no URL of HTTP, or no status.
+        """
+        self._world.add_answer(url, status, body)
+
+    def unmet(self) -> list[str]:
+        """Return what was set up to go wrong, or to be answered, and was never met by a call."""
+        parts = [part for part in (self._faults, self._outside) if part is not None]
+        killed = [call.command for call in self.calls if call.returncode is None] if parts else []
+        return [text for part in parts for text in part.unmet(killed)]
 
     def crashes(self) -> list[str]:
         """Give the tracebacks of errors in the fake itself."""
         return [event[3] for event in self._events() if event[0] == "crash"]
+
+    def stay(self) -> None:
+        """Stay on PATH: a test that ended may have put back what was there before."""
+        self._sandbox.stay()
 
     def close(self) -> None:
         """Let go of what faults hold."""
@@ -201,7 +274,7 @@ class SmolvmFixture:
                 ' @pytest.mark.smolvm("fake")'
             )
         if self._faults is None:
-            self._faults = Faults(self._sandbox.folder, self._sandbox.scenario)
+            self._faults = Faults(self._sandbox.folder, self._sandbox.scenario, self.version)
         return self._faults
 
     @property
@@ -227,8 +300,10 @@ class InProcessFixture(SmolvmFixture):
 
     def environment(self, env: Mapping[Any, Any] | None) -> Mapping[str, str]:
         """Give the environment of a child that is started with this `env=`."""
-        # Live, not copied: what runs is killed before the environment is put back.
-        return os.environ if env is None else self._sandbox.environment(env)
+        if env is None and os.environ.get("HOME") == str(self.home):
+            # Live, not copied: what runs is killed before the environment is put back.
+            return os.environ
+        return self._sandbox.environment(os.environ if env is None else env)
 
     def run_command(self, argv: list[str], host: Host) -> int:
         """Run the fake."""
@@ -236,6 +311,8 @@ class InProcessFixture(SmolvmFixture):
 
         if self._faults is not None:
             host.scenario = self._faults.scenario
+        if self.version != DEFAULT_VERSION and not host.env.get(entry.VERSION_VARIABLE):
+            host.env = {**host.env, entry.VERSION_VARIABLE: self.version}
         return entry.run(argv, host)
 
     def close(self) -> None:
@@ -247,3 +324,25 @@ class InProcessFixture(SmolvmFixture):
     def _events(self) -> Iterator[journal.Event]:
         yield from self._noted
         yield from super()._events()
+
+
+class SteppedAside:
+    """What `fake_smolvm` is in a test that has another `smolvm`: nothing, and an error to use."""
+
+    def __init__(self, other: str) -> None:
+        """Step aside for `other`."""
+        object.__setattr__(self, "_other", other)
+
+    def __repr__(self) -> str:
+        return f"<fake_smolvm, stepped aside for {self._other}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python and pytest ask for these; no test does
+        raise RuntimeError(
+            f"`fake_smolvm` has stepped aside in this test, which has `{self._other}` too: only "
+            f"one of them can answer, so write `{self._other}.{name}`, or take one away"
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        self.__getattr__(name)

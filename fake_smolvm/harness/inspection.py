@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -12,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from fake_smolvm import entry
 from fake_smolvm.errors import CommandError
 from fake_smolvm.harness.reading import number
 from fake_smolvm.machines import egress, lifecycle
@@ -41,6 +41,10 @@ class Said(NamedTuple):
     stderr: bytes
 
 
+class NoAnswerError(RuntimeError):
+    """A real smolvm that says nothing that could be understood."""
+
+
 class Inspection:
     """Asks the real binary, or the fake in this process if there is none, for one HOME."""
 
@@ -50,19 +54,27 @@ class Inspection:
         self._version = version
 
     def ask(self, *argv: str) -> Said:
-        """Run `smolvm` on `argv`, unnoticed by the test."""
+        """Run `smolvm` on `argv`, unnoticed by the test.
+
+        Raises:
+            NoAnswerError: A real one cannot be started, or does not end.
+        """
         env = {**os.environ, "HOME": str(self._sandbox.home)}
         if self._binary is not None:
-            done = subprocess.run(
-                [self._binary, *argv],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    [self._binary, *argv],
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=_TIMEOUT_SECONDS,
+                    check=False,
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise NoAnswerError(f"smolvm {' '.join(argv)}: {error}") from None
             return Said(done.returncode, done.stdout, done.stderr)
-        from fake_smolvm import entry
+        env.setdefault(entry.VERSION_VARIABLE, self._version)
+        env.pop(entry.SCENARIO_VARIABLE, None)  # what happens to the test does not happen here
         from fake_smolvm.host import Host
 
         stdout, stderr = io.BytesIO(), io.BytesIO()
@@ -78,7 +90,11 @@ class Inspection:
         return Said(code, stdout.getvalue(), stderr.getvalue())
 
     def states(self) -> dict[str, str]:
-        """Give every machine's state by its name; empty if the store cannot be read."""
+        """Return every machine's state by its name; empty if the fake's store cannot be read.
+
+        Raises:
+            NoAnswerError: A real smolvm does not say.
+        """
         if self._binary is None:
             # Not by `ls`: whatever hazard that met would be held against the test.
             try:
@@ -86,10 +102,26 @@ class Inspection:
             except CommandError:
                 return {}
             return {record.name: lifecycle.state_of(self.paths, record) for record in records}
+        return {machine["name"]: machine["state"] for machine in self._listed()}
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """Return what `machine ls --json` of a real smolvm lists.
+
+        Raises:
+            NoAnswerError: That is no list of machines.
+        """
         said = self.ask("machine", "ls", "--json")
-        if said.returncode:
-            return {}
-        return {machine["name"]: machine["state"] for machine in json.loads(said.stdout)}
+        try:
+            listed: list[dict[str, Any]] = json.loads(said.stdout)
+            if said.returncode == 0 and all("name" in one and "state" in one for one in listed):
+                return listed
+        except (ValueError, TypeError):
+            pass
+        answer = (said.stderr or said.stdout).decode(errors="replace").strip()
+        raise NoAnswerError(
+            f"smolvm machine ls --json lists no machines: {answer[:200]!r}, "
+            f"exit code {said.returncode}"
+        )
 
     def status(self, name: str) -> dict[str, Any]:
         """Give what `machine status --json` says.
@@ -145,8 +177,7 @@ class Inspection:
         """Give the machines' processes that no machine owns up to; the fake's end by themselves."""
         if self._binary is None:
             return []
-        said = self.ask("machine", "ls", "--json")
-        known = {machine.get("pid") for machine in json.loads(said.stdout or b"[]")}
+        known = {machine.get("pid") for machine in self._listed()}
         return [pid for pid in self._processes() if pid not in known]
 
     def _processes(self) -> list[int]:
@@ -158,12 +189,34 @@ class Inspection:
         home = f"{self._sandbox.home}/"
         return [int(line[0]) for line in lines if BOOT_COMMAND in line[-1] and home in line[-1]]
 
-    def tear_down(self) -> None:
-        """Stop and delete every machine: those of this HOME, so the test's own."""
-        for name in self.states():
-            self.ask("machine", "stop", "--name", name)
-            named = [name] if number(self._version) < NAMES_AS_OPTIONS_FROM else ["--name", name]
-            self.ask("machine", "delete", "-f", *named)
-        for pid in self.orphans():
-            with contextlib.suppress(ProcessLookupError):
+    def tear_down(self) -> list[str]:
+        """Stop and delete every machine: those of this HOME, so the test's own.
+
+        Returns:
+            What could not be done, a sentence each.
+        """
+        told = []
+        try:
+            answers = {name: self._deleted(name) for name in self.states()}
+            told += [
+                f"could not be cleaned up: machine {name!r}, {state}; "
+                f"machine delete -f said {answers.get(name, '')!r}"
+                for name, state in self.states().items()
+            ]
+        except NoAnswerError as error:
+            told.append(f"could not be cleaned up: {error}")
+        for pid in self._processes() if self._binary is not None else ():
+            try:
                 os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            except PermissionError:
+                told.append(f"could not be cleaned up: process {pid} of a machine; kill it as root")
+        return told
+
+    def _deleted(self, name: str) -> str:
+        """Stop and delete a machine; return what delete said."""
+        self.ask("machine", "stop", "--name", name)
+        named = [name] if number(self._version) < NAMES_AS_OPTIONS_FROM else ["--name", name]
+        said = self.ask("machine", "delete", "-f", *named)
+        return (said.stderr or said.stdout).decode(errors="replace").strip()[:200]

@@ -1,135 +1,340 @@
-"""The life of a fixture: its place is made, and in the end looked over, torn down and judged."""
+"""How a fixture comes to be: its place is made, something called smolvm put there, and judged."""
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import json
-import re
-import tempfile
+import os
+import sys
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from fake_smolvm import DEFAULT_VERSION
-from fake_smolvm.harness import hazards, plugin, recorder, replayer
-from fake_smolvm.harness.cassette import Cassette, CassetteError, map_text
-from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
+from fake_smolvm.harness import markers, plugin, recorder, taping, words
+from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture, SteppedAside
 from fake_smolvm.harness.inspection import Inspection
-from fake_smolvm.harness.naming import Names
 from fake_smolvm.harness.sandbox import Sandbox
-from fake_smolvm.harness.settings import allowed_in
+from fake_smolvm.harness.settings import HOMES, Run, Wish, chosen, run_outside_pytest
+from fake_smolvm.harness.verdict import SANDBOX, Life, lived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Literal
 
-    from pytest_subprocess import FakeProcess
-
-    from fake_smolvm.harness.hazards import Finding
+    from fake_smolvm.harness.cassette import Cassette
+    from fake_smolvm.harness.markers import Allowed
     from fake_smolvm.harness.settings import Settings
 
-CASSETTES = "cassettes"
-_UNFIT_FOR_A_FILE_NAME = re.compile(r"[^\w.=,+-]+")
+_NEVER_CALLED = (
+    "`fake_smolvm` answers in this test already, so {} would never be called: ask for `smolvm` as "
+    "an argument of the test (or by usefixtures), then `fake_smolvm` steps aside"
+)
+_ENTERED_BY = ("contextlib.py", "case.py")
+"""Files of the standard library that may stand between a block and who wrote it."""
+
+
+@contextmanager
+def for_a_test(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> Iterator[SmolvmFixture]:
+    """Give the fixture `smolvm`: that of the class, module or session if the test has one."""
+    node = request.node
+    wide = _wider(request)
+    if wide is not None:
+        _check_wish(node, wide)
+        node.stash[plugin.FIXTURE] = wide.fixture
+        yield wide.fixture
+        return
+    if _in_process_answers(request.config):
+        pytest.fail(_NEVER_CALLED.format("`smolvm`"), pytrace=False)
+    settings, allowed = _asked_for(node, run)
+    life = Life(markers.ON_PATH, node, request.config, allowed)
+    with on_path(request, monkeypatch, settings, life) as fixture:
+        yield fixture
+
+
+@contextmanager
+def for_many_tests(request: pytest.FixtureRequest, run: Run) -> Iterator[SmolvmFixture]:
+    """Give `smolvm_class`, `smolvm_module` or `smolvm_session`."""
+    wide = _wider(request)
+    if wide is not None:
+        yield wide.fixture
+        return
+    name = str(request.fixturename)
+    settings, allowed = _asked_for(request.node, run)
+    wrong = _needs_a_cassette(settings, f"`{name}`")
+    if wrong is not None:
+        pytest.fail(wrong, pytrace=False)
+    life = Life(name, request.node, request.config, allowed)
+    with pytest.MonkeyPatch.context() as patches, on_path(None, patches, settings, life) as fixture:
+        yield fixture
+
+
+@contextmanager
+def sandbox(
+    mode: str | None = None,
+    *,
+    cli: str | None = None,
+    home: str | None = None,
+    binary: str | None = None,
+    allows: Mapping[str, str] | None = None,
+) -> Iterator[SmolvmFixture]:
+    """Put a `smolvm` on PATH, with a HOME of its own, for as long as the block runs.
+
+    For what fixtures do not reach: `cls.enterClassContext(sandbox())` in unittest's `setUpClass`,
+    and scripts. In a run of pytest all that is not given is what `--smolvm`, the ini file and the
+    markers of the test (or class, or module) say; elsewhere it is the fake.
+
+    Args:
+        mode: `fake`, `real` (an error if there is none) or `auto`.
+        cli: The version that the fake is, and a real smolvm must be.
+        home: `sandbox`, or `keep` to leave HOME alone; smolvm itself always gets one of its own.
+        binary: The real smolvm, if it is not `$SMOLVM_BINARY` or the first on PATH.
+        allows: What may happen, and why: `{"H3": "to show the trap"}`.
+
+    Raises:
+        ValueError: There is no such mode, version, home or hazard, or no such smolvm.
+        RuntimeError: The test has `fake_smolvm`, which would answer in its place.
+        SandboxError: At the end, if nothing else was raised: a machine is left, a trap of smolvm
+            was walked into, or something that was set up was never met.
+    """
+    life, settings = _of_a_block(Wish(mode, cli, home), binary, allows or {})
+    with pytest.MonkeyPatch.context() as patches, on_path(None, patches, settings, life) as fixture:
+        if isinstance(life.node, pytest.Item):
+            life.node.stash[plugin.FIXTURE] = fixture
+        yield fixture
 
 
 @contextmanager
 def on_path(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    request: pytest.FixtureRequest | None,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    life: Life,
 ) -> Iterator[SmolvmFixture]:
-    """Give the fixture `smolvm`."""
+    """Give a `smolvm` on PATH; `request` is that of a single test, whose cassette it may use."""
+    if request is not None and settings.record:
+        taping.prepare(request, settings)
     sandbox = Sandbox()
+    is_over = True
     try:
-        sandbox.enter(monkeypatch, real=settings.mode == "real")
-        places = _places(request, sandbox) if settings.record or settings.mode == "replay" else {}
-        if settings.mode == "replay":
-            cassette = _insert(request, sandbox, places)
-            fixture = SmolvmFixture(sandbox, "replay", cassette.version, None)
-            with _life(request, fixture, settings, lambda: _not_played(sandbox, cassette)):
+        sandbox.enter(monkeypatch, real=settings.mode == "real", keep_home=settings.home == "keep")
+        places: dict[str, str] = {}
+        if request is not None and (settings.record or settings.mode == "replay"):
+            places = taping.places(request, sandbox)
+        if request is not None and settings.mode == "replay":
+            cassette = taping.insert(request, sandbox, places)
+            _check_version(settings, cassette)
+            seen = taping.seen_again(sandbox, cassette)
+            fixture = SmolvmFixture(sandbox, "replay", cassette.version, seen)
+            with lived(life, fixture, lambda: taping.not_played(sandbox, cassette)):
                 yield fixture
             return
         _put_on_path(sandbox, settings)
         inspection = Inspection(sandbox, settings.binary, settings.version)
-        fixture = SmolvmFixture(sandbox, settings.mode, settings.version, inspection)
-        with _life(request, fixture, settings, inspection=inspection):
-            yield fixture
-        if settings.record and not request.node.stash.get(plugin.FAILED, False):
-            _record(request, sandbox, settings, places)
+        with taping.recording(sandbox, inspection, record=settings.record) as remembered:
+            fixture = SmolvmFixture(sandbox, settings.mode, settings.version, remembered.inspection)
+            with lived(life, fixture, lambda: _nothing_recorded(life, settings), inspection):
+                yield fixture
+        if request is not None and settings.record and plugin.passed(life.node):
+            # Not yet: the fixtures that are still to be torn down may fail.
+            is_over = False
+            later = life.node.stash.setdefault(plugin.LATER, [])
+            write = partial(
+                taping.record, request, sandbox, settings, places, remembered, given=fixture.given
+            )
+            later.append(lambda passed: _end_recording(sandbox, passed and write))
     finally:
-        sandbox.remove()
+        sandbox.leave()
+        if is_over:
+            sandbox.remove()
 
 
 @contextmanager
 def in_process(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    fp: FakeProcess,
-    settings: Settings,
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> Iterator[InProcessFixture]:
-    """Give the fixture `fake_smolvm`."""
+    """Give the fixture `fake_smolvm`; where another smolvm is on PATH, only what says so."""
+    other = _other_smolvm(request)
+    if other is not None:
+        yield cast("InProcessFixture", SteppedAside(other))
+        return
+    wish = markers.wish_of(request.node)
+    wrong = markers.not_in_process(wish)
+    if wrong is not None:
+        pytest.fail(wrong, pytrace=False)
     from fake_smolvm.harness import inprocess
 
+    settings, allowed = _asked_for(request.node, run, in_process=True)
+    life = Life(markers.IN_PROCESS, request.node, request.config, allowed)
     sandbox = Sandbox()
     try:
-        sandbox.enter(monkeypatch)
+        sandbox.enter(monkeypatch, keep_home=settings.home == "keep")
         # Also what a shell, or a program in another language, started by the code under test finds.
-        sandbox.put_on_path("shim")
-        inspection = Inspection(sandbox, None, DEFAULT_VERSION)
-        fixture = InProcessFixture(sandbox, DEFAULT_VERSION, inspection)
+        sandbox.put_on_path("shim", version=settings.version)
+        inspection = Inspection(sandbox, None, settings.version)
+        fixture = InProcessFixture(sandbox, settings.version, inspection)
+        # Only now: it would keep others from starting programs, also where this steps aside.
+        fp = request.getfixturevalue("fp")
         with monkeypatch.context() as patches:
             inprocess.install(fixture, fp, patches)
-            with _life(request, fixture, settings, inspection=inspection):
+            with lived(life, fixture, list, inspection):
                 yield fixture
     finally:
+        sandbox.leave()
         sandbox.remove()
 
 
-@contextmanager
-def _life(
-    request: pytest.FixtureRequest,
-    fixture: SmolvmFixture,
-    settings: Settings,
-    complaints: Callable[[], list[str]] = list,
-    inspection: Inspection | None = None,
-) -> Iterator[None]:
-    """Hold the fixture's last part: look over what the test left, clean up, and judge.
+def _wider(request: pytest.FixtureRequest) -> Life | None:
+    """Return what is there already for more than one test, and what this test has to do with."""
+    name = str(request.fixturename)
+    wider = list(markers.WIDE)
+    wider = wider[wider.index(name) + 1 :] if name in wider else wider
+    found = next((one for one in wider if one in request.fixturenames), None)
+    if found is not None:
+        request.getfixturevalue(found)
+    for life in reversed(plugin.lives_of(request.config)):
+        if life.name == SANDBOX or (found is not None and life.name in markers.WIDE):
+            return life
+    return None
 
-    `complaints` gives what else is wrong.
+
+def _in_process_answers(config: pytest.Config) -> bool:
+    return any(life.name == markers.IN_PROCESS for life in plugin.lives_of(config))
+
+
+def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
+    """Return what else gives this test a `smolvm`, on PATH."""
+    for name in (markers.ON_PATH, *markers.WIDE):
+        if name in request.fixturenames:
+            return name
+    has_block = any(life.name == SANDBOX for life in plugin.lives_of(request.config))
+    return SANDBOX if has_block else None
+
+
+def _check_wish(node: pytest.Item, wide: Life) -> None:
+    """Fail a test whose own markers come too late."""
+    wish = markers.wish_of(node)
+    fixture = wide.fixture
+    is_it = (
+        wish.mode in (None, "auto", fixture.mode)
+        and wish.cli in (None, fixture.version)
+        and not (wide.name == SANDBOX and any(m.name == "smolvm_allows" for m in node.own_markers))
+    )
+    if not is_it:
+        pytest.fail(
+            f"the markers of this test come too late: its smolvm ({fixture.mode} "
+            f"{fixture.version}) is that of {wide.name}, which lives longer; say it there",
+            pytrace=False,
+        )
+
+
+def _asked_for(node: Any, run: Run, *, in_process: bool = False) -> tuple[Settings, Allowed]:
+    """Return what a test's markers and the run say; what is wrong with them fails it."""
+    try:
+        wish = markers.wish_of(node)
+        if in_process:
+            wish = wish._replace(mode="fake")
+        return chosen(run, wish), markers.allowed_in(node, run.allowed)
+    except (markers.MarkerError, pytest.UsageError) as error:
+        wrong = str(error)
+    pytest.fail(wrong, pytrace=False)
+
+
+def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tuple[Life, Settings]:
+    """Return the life of a block, and what is to run in it.
+
+    Raises:
+        ValueError: Something that was given is no such thing, or cannot be had.
+        RuntimeError: What was started in it would never get there.
     """
-    node = request.node
-    node.stash[plugin.FIXTURE] = fixture
-    allowed = allowed_in(node, settings.allowed)
-    yield
-    fixture.close()
-    calls = fixture.calls
-    findings: list[Finding] = []
-    if inspection is not None:
-        if fixture.mode == "fake":
-            findings += hazards.noted(inspection.paths.hazards)
-        findings += hazards.orphaned(inspection.orphans())
-        findings += hazards.leaks(inspection.states().items(), calls)
-        inspection.tear_down()
-    node.stash[plugin.STORY] = _story(node.nodeid, fixture, findings, inspection)
-    fatal, minor = hazards.sorted_out(findings, allowed)
-    told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
-    told += complaints() + [finding.text for finding in fatal]
-    # A test that failed half-way cannot have cleaned up; its own failure is what matters.
-    if told and not node.stash.get(plugin.FAILED, False):
-        if fatal:
-            names = ", ".join(f'"{name}"' for name in dict.fromkeys(f.hazard for f in fatal))
-            told.append(f"on purpose? @pytest.mark.smolvm_allows({names}, reason=...)")
-        told.append(f"calls of smolvm:\n{fixture.timeline()}")
-        pytest.fail("\n\n".join(told), pytrace=False)
-    for finding in minor:
-        node.warn(hazards.SmolvmHazardWarning(finding.text))
+    _check_given(wish, allows)
+    config = plugin.CONFIGS[-1] if plugin.CONFIGS else None
+    if config is not None and _in_process_answers(config):
+        raise RuntimeError(_NEVER_CALLED.format(SANDBOX))
+    nodes = [] if config is None else config.stash[plugin.NODES]
+    node = nodes[-1] if nodes else None
+    try:
+        run = run_outside_pytest() if config is None else plugin.run_of(config)
+        suite = run.allowed
+        if node is not None:
+            said = markers.wish_of(node)
+            wish = Wish(*[mine or other for mine, other in zip(wish, said, strict=True)])
+            suite = markers.allowed_in(node, suite).reasons
+        if binary is not None:
+            run = replace(run, binary=(os.fspath(binary), "binary"))
+        settings = chosen(run, wish)
+    except pytest.UsageError as error:
+        raise ValueError(str(error)) from None
+    wrong = _needs_a_cassette(settings, SANDBOX)
+    if binary is not None and settings.mode != "real":
+        wrong = "binary is a real smolvm, so say mode='real'"
+    if wrong is not None:
+        raise ValueError(wrong)
+    allowed = markers.Allowed({**suite, **allows}, tuple(allows))
+    return Life(SANDBOX, node, config, allowed, _caller()), settings
 
 
-def cassette_path(node: pytest.Item) -> Path:
-    """Give where a test's cassette is: `cassettes/<module>/<test>.toml` beside the test's file."""
-    name = node.nodeid.partition("::")[2] or node.name
-    file = _UNFIT_FOR_A_FILE_NAME.sub("-", name.replace("::", ".")).strip("-")
-    return node.path.parent / CASSETTES / node.path.stem / f"{file}.toml"
+def _check_given(wish: Wish, allows: Mapping[str, str]) -> None:
+    """Raise ValueError for a word that is none."""
+    for key, word, valid in (("mode", wish.mode, ("fake", "real", "auto")),
+                             ("home", wish.home, HOMES)):  # fmt: skip
+        if word is not None and word not in valid:
+            raise ValueError(words.unknown(key, word, valid))
+    for name, reason in allows.items():
+        words.checked_allowance(name)
+        if not words.checked_text("a reason", reason).strip():
+            raise ValueError(f"allows: {name!r} needs a reason")
+
+
+def _caller() -> tuple[str, int]:
+    """Return the file and line that opened the block."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    skipped = (__file__, *_ENTERED_BY)
+    while frame.f_back is not None and frame.f_code.co_filename.endswith(skipped):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _needs_a_cassette(settings: Settings, what: str) -> str | None:
+    """Return why what lives longer than a test cannot be had; None if it can."""
+    if not settings.record and settings.mode != "replay":
+        return None
+    does = "recorded" if settings.record else "replayed"
+    return (
+        f"{what} may live longer than one test, and cannot be {does}: a cassette is that of one "
+        'test. Ask for `smolvm` in each test, or mark what is to run on the fake: smolvm("fake")'
+    )
+
+
+def _check_version(settings: Settings, cassette: Cassette) -> None:
+    if settings.cli not in (None, cassette.version):
+        pytest.fail(
+            f"smolvm {settings.cli} is asked for (--smolvm-cli, ini smolvm_cli or a marker's "
+            f"cli=), but the cassette was recorded on {cassette.version}",
+            pytrace=False,
+        )
+
+
+def _nothing_recorded(life: Life, settings: Settings) -> list[str]:
+    if not settings.record or not life.passed or life.fixture.calls:
+        return []
+    why = (
+        "nothing to record: this test never started smolvm, so no cassette is written, and "
+        '--smolvm=replay would have none; if it needs none, mark it smolvm("fake")'
+    )
+    return [why]
+
+
+def _end_recording(sandbox: Sandbox, write: Callable[[], None] | Literal[False]) -> None:
+    """Write the cassette of a test, if it is certain by now that it passed."""
+    try:
+        if write:
+            write()
+    finally:
+        sandbox.remove()
+
 
 
 def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
@@ -137,116 +342,10 @@ def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
     if settings.binary is not None:
         sandbox.put_on_path("recorder", settings.binary, settings.version, record=settings.record)
     elif settings.record:
-        fake = sandbox.put_on_path("shim", folder="fake")
+        fake = sandbox.put_on_path("shim", folder="fake", version=settings.version)
         sandbox.put_on_path("recorder", str(fake), settings.version, record=True)
     else:
-        sandbox.put_on_path("shim")
+        sandbox.put_on_path("shim", version=settings.version)
 
 
-def _insert(
-    request: pytest.FixtureRequest, sandbox: Sandbox, places: Mapping[str, str]
-) -> Cassette:
-    path = cassette_path(request.node)
-    wrong = ""
-    try:
-        cassette = Cassette.load(path)
-    except CassetteError as error:
-        wrong = str(error)
-    if wrong:
-        pytest.fail(wrong, pytrace=False)
-    (sandbox.folder / replayer.PLAYED_FOLDER).mkdir()
-    known = {name: place for place, name in places.items()}
-    (sandbox.folder / replayer.BINDINGS).write_text(repr(known), encoding="utf-8")
-    sandbox.put_on_path("replayer", str(path))
-    return cassette
 
-
-def _not_played(sandbox: Sandbox, cassette: Cassette) -> list[str]:
-    complaints = []
-    refused = sandbox.folder / replayer.NOT_RECORDED
-    if refused.exists():
-        complaints.append(refused.read_text(encoding="utf-8"))
-    left = replayer.unplayed(sandbox.folder, cassette)
-    if left:
-        lines = [f"  {' '.join(['smolvm', *call.argv])}" for call in left]
-        complaints.append("\n".join(["recorded, but never called:", *lines]))
-    return complaints
-
-
-def _record(
-    request: pytest.FixtureRequest,
-    sandbox: Sandbox,
-    settings: Settings,
-    places: Mapping[str, str],
-) -> None:
-    raw = recorder.compiled(sandbox.folder)
-    names = Names(places, tempfile.gettempdir())
-    for call in raw:
-        names.learn_argv(call.argv)
-        for part in call.output:
-            names.learn_output(part.text)
-    binary = Path(settings.binary) if settings.binary else sandbox.folder / "fake" / "smolvm"
-    now = dt.datetime.now(dt.UTC)
-    Cassette(
-        test=request.node.nodeid,
-        source="real" if settings.binary else "fake",
-        version=settings.version,
-        sha256=hashlib.sha256(binary.read_bytes()).hexdigest(),
-        recorded=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        calls=[map_text(call, names.name) for call in raw],
-    ).dump(cassette_path(request.node))
-
-
-def _places(request: pytest.FixtureRequest, sandbox: Sandbox) -> dict[str, str]:
-    """Give the folders that are elsewhere in every run, and their names in cassettes."""
-    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    return {str(sandbox.home): "HOME", str(factory.getbasetemp()): "TESTS"}
-
-
-def _story(
-    nodeid: str,
-    fixture: SmolvmFixture,
-    findings: list[Finding],
-    inspection: Inspection | None,
-) -> dict[str, Any]:
-    """Give what the HTML report tells of a test: plain data, as pytest-xdist carries it."""
-    events = [event for event in fixture._events() if event[0] == "start"]  # noqa: SLF001
-    first = min((event[2] for event in events), default=0)
-    faults = []
-    if inspection is not None and fixture.mode == "fake":
-        path = Path(inspection.paths.state, "faults.jsonl")
-        if path.exists():
-            faults = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {
-        "test": nodeid,
-        "smolvm": f"{fixture.mode} {fixture.version}",
-        "calls": [
-            {
-                "argv": list(call.argv),
-                "command": call.command,
-                "machine": call.machine,
-                "returncode": call.returncode,
-                "stderr": call.stderr,
-                "started": call.started,
-                "seconds": call.seconds,
-            }
-            for call in fixture.calls
-        ],
-        "hazards": [
-            {
-                "hazard": finding.hazard,
-                "machine": finding.machine,
-                "text": finding.text,
-                "at": None if finding.clock is None else (finding.clock - first) / 1e9,
-            }
-            for finding in findings
-        ],
-        "faults": [
-            {
-                "text": f"{fault['command']}: {fault['fault']}",
-                "machine": fault["machine"],
-                "at": (fault["clock"] - first) / 1e9,
-            }
-            for fault in faults
-        ],
-    }

@@ -7,6 +7,8 @@ that a run without these fixtures does not need.
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,20 +18,53 @@ from fake_smolvm import DEFAULT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from pytest_subprocess import FakeProcess
     from syrupy.assertion import SnapshotAssertion
 
+    from fake_smolvm.harness.allowances import Allowances
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
-    from fake_smolvm.harness.settings import Settings
+    from fake_smolvm.harness.settings import Run
+    from fake_smolvm.harness.verdict import Life
 
 MODES = ("fake", "real", "auto", "replay")
 MODE_VARIABLE = "PYTEST_SMOLVM"
+OURS = ("smolvm", "fake_smolvm", "smolvm_class", "smolvm_module", "smolvm_session")
+"""The fixtures that give a `smolvm`."""
+PROPERTY = "smolvm calls"
+"""What a failed test's timeline is called in its report, and among its JUnit properties."""
 
-SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+RUN: pytest.StashKey[Run] = pytest.StashKey()
 FIXTURE: pytest.StashKey[SmolvmFixture] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether this attempt at the test failed, as far as is known."""
+SKIPPED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether this attempt was skipped, wholly or in part."""
+XFAILED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether this attempt failed as expected, wholly or in part."""
+PASSED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether the test's own function came to its end in this attempt."""
+TIMELINE: pytest.StashKey[str] = pytest.StashKey()
+"""The calls of a test whose fixture is gone, as text."""
+LATER: pytest.StashKey[list[Any]] = pytest.StashKey()
+"""What is to be done once all fixtures of the test are gone: called with whether it passed."""
+GUARDED: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether no other smolvm than its own may be met in a test, before and after that too."""
+WRONG: pytest.StashKey[str] = pytest.StashKey()
+"""What is wrong with a test's markers, where a worker of pytest-xdist cannot end the run."""
 STORY: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 """What happened to `smolvm` in a test, for the HTML report."""
+NODES: pytest.StashKey[list[Any]] = pytest.StashKey()
+"""The test that runs, and what the fixtures that are being set up belong to, the innermost last."""
+ALLOWANCES: pytest.StashKey[Allowances] = pytest.StashKey()
+PARTIAL: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether some of the tests are left out of this run."""
+
+_OF_AN_ATTEMPT: list[pytest.StashKey[Any]]
+_OF_AN_ATTEMPT = [FAILED, SKIPPED, XFAILED, PASSED, FIXTURE, STORY, TIMELINE, LATER]
+
+CONFIGS: list[pytest.Config] = []
+"""The runs that are under way: more than one where a test runs pytest in its own process."""
+LIVES: list[Life] = []
+"""The fixtures that are alive, the newest last."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what the fixture `smolvm` puts on PATH: the fake (default), the real binary, the "
         "real one where there is one (auto), or a recording of it (replay); also as marker "
         f"smolvm(mode), ${MODE_VARIABLE} and ini `smolvm`, in this order after the marker",
+    )
+    group.addoption(
+        "--smolvm-cli",
+        metavar="VERSION",
+        help="which smolvm the fake is, and the real one must be; also as marker "
+        "smolvm(cli=...) and ini `smolvm_cli`; for the fake alone also $FAKE_SMOLVM_VERSION",
     )
     group.addoption(
         "--smolvm-binary",
@@ -57,6 +98,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--smolvm-report", metavar="FILE", help="write a page (HTML) with each test's timeline"
     )
     parser.addini("smolvm", f"default of --smolvm: {', '.join(MODES)}", default="fake")
+    parser.addini("smolvm_cli", "default of --smolvm-cli", default="")
+    parser.addini(
+        "smolvm_home",
+        "`sandbox` (a HOME of its own for each test) or `keep` (only smolvm itself gets one)",
+        default="sandbox",
+    )
     parser.addini(
         "smolvm_cli_versions",
         "smolvm versions whose command line argv_snapshot checks every argv against",
@@ -65,7 +112,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "smolvm_allows",
-        "what the whole suite may walk into, one a line: `H3: reason`, `leak: reason`",
+        "what the whole suite may walk into, one a line: `H3: reason`, `leak: reason`, "
+        "`unused: reason`",
         type="linelist",
         default=[],
     )
@@ -74,45 +122,268 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Find out which smolvm the run is about; what cannot be had ends it here."""
     config.addinivalue_line(
-        "markers", "smolvm(mode): run this test on that smolvm (fake, real, auto, replay)"
+        "markers",
+        'smolvm(mode, cli="0.8.0", home="keep"): run this test on that smolvm '
+        "(fake, real, auto, replay), of that version, and leave HOME alone",
     )
     config.addinivalue_line(
         "markers",
-        'smolvm_allows(*hazards, reason): let this test walk into hazards ("H3"), or "leak"',
+        'smolvm_allows(*hazards, reason): let this test walk into hazards ("H3"), leave a machine '
+        'behind ("leak"), or set up what nothing meets ("unused")',
     )
-    mode = _mode(config)
+    config.stash[NODES] = []
+    mode, said_by = _mode(config)
     if mode not in MODES:
-        raise pytest.UsageError(f"smolvm mode {mode!r} is none of {', '.join(MODES)}")
-    if mode in ("real", "auto") or config.getini("smolvm_allows"):
-        _settings(config)
+        raise pytest.UsageError(f"{said_by}: smolvm mode {mode!r} is none of {', '.join(MODES)}")
+    if mode in ("real", "auto") or _says_more(config):
+        from fake_smolvm.harness.settings import chosen, find_binary
+
+        run = run_of(config)
+        chosen(run)
+        if run.binary is not None:
+            find_binary(run)
+    if config.getoption("smolvm_record") != "none":
+        from fake_smolvm.harness.drawn import watched
+
+        # From here on, as a test module may draw a name for all its tests.
+        stack = ExitStack()
+        stack.enter_context(watched())
+        config.add_cleanup(stack.close)
+    if mode == "replay":
+        from fake_smolvm.harness.unplayed import Unplayed
+
+        config.pluginmanager.register(Unplayed(config, run_of(config).allowed))
+    CONFIGS.append(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_sessionfinish")
+def pytest_end_of_blocks(session: pytest.Session) -> Generator[None, None, None]:
+    """Say of a block that was entered, and never left, that nothing judged it."""
+    yield
+    for life in lives_of(session.config):
+        if life.place is not None:
+            pytest.exit(
+                f"a {life.name} was never left: {life.place[0]}:{life.place[1]}; use `with`, "
+                "cls.enterClassContext, or a fixture that yields",
+                returncode=1,
+            )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no folder behind."""
+    if config in CONFIGS:
+        CONFIGS.remove(config)
+    if not CONFIGS and "fake_smolvm.harness.session_folder" in sys.modules:
+        from fake_smolvm.harness.session_folder import remove_if_empty
+
+        remove_if_empty()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which smolvm it is."""
-    if SETTINGS not in config.stash and config.getoption("smolvm_record") == "none":
+    mode, _ = _mode(config)
+    if RUN not in config.stash and config.getoption("smolvm_record") == "none":
         # The usual run, which may not use any fixture of this plugin at all.
-        mode = _mode(config)
         return f"smolvm: {mode} {DEFAULT_VERSION if mode == 'fake' else ''}".rstrip()
-    return f"smolvm: {_settings(config).description}"
+    from fake_smolvm.harness.settings import chosen
+
+    description = chosen(run_of(config)).description
+    if mode in ("fake", "replay") and config.getoption("smolvm_binary"):
+        description += "; --smolvm-binary is for tests marked real: did you mean --smolvm=real too?"
+    return f"smolvm: {description}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Refuse markers that say nothing that could be done, also of tests that will not run."""
+    del session
+    marked = [
+        item
+        for item in items
+        if any(mark.name in ("smolvm", "smolvm_allows") for mark in item.iter_markers())
+    ]
+    if any("::" in argument for argument in config.args):
+        config.stash[PARTIAL] = True
+    if not marked:
+        return
+    from fake_smolvm.harness.markers import complaints
+
+    wrong = list(complaints(marked, _mode(config)[0]))
+    for item, text in wrong:
+        item.stash[WRONG] = text
+    if wrong and not hasattr(config, "workerinput"):
+        raise pytest.UsageError("\n".join(text for _, text in wrong))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember which tests the markers are for that allow something."""
+    marked = [item for item in session.items if item.get_closest_marker("smolvm_allows")]
+    if marked and not any(WRONG in item.stash for item in marked):
+        from fake_smolvm.harness.allowances import Allowances
+
+        is_partial = session.config.stash.get(PARTIAL, False)
+        session.config.stash[ALLOWANCES] = Allowances(marked, is_partial=is_partial)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember that some tests are left out."""
+    for item in items[:1]:
+        item.config.stash[PARTIAL] = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin an attempt: nothing is known of it, whatever became of the one before."""
+    for key in _OF_AN_ATTEMPT:
+        if key in item.stash:
+            del item.stash[key]
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
+    item.config.stash[NODES][:] = [item]
+    for life in lives_of(item.config):
+        life.note_start(item)
+    if not set(OURS).isdisjoint(getattr(item, "fixturenames", ())):
+        from fake_smolvm.harness.too_early import begin
+
+        item.stash[GUARDED] = True
+        begin(has_lives=bool(lives_of(item.config)))
+    if WRONG in item.stash:
+        pytest.fail(item.stash[WRONG], pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Remember whose fixture it is; if it comes before the test's smolvm, it must not start any."""
+    __tracebackhide__ = True
+    nodes = request.config.stash[NODES]
+    guarded = nodes[:1] and GUARDED in nodes[0].stash and not lives_of(request.config)
+    nodes.append(request.node)
+    try:
+        if not guarded or fixturedef.argname in OURS:
+            return (yield)
+        from fake_smolvm.harness.too_early import checked
+
+        return (yield from checked(fixturedef.argname, request.scope))
+    finally:
+        nodes.pop()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """End an attempt: what waits for all fixtures to be gone is done now."""
+    text: str | None = "the test failed"
+    try:
+        yield
+        text = None
+    finally:
+        if GUARDED in item.stash:
+            from fake_smolvm.harness.too_early import end
+
+            text = end(has_lives=bool(LIVES)) or text
+        for act in item.stash.get(LATER, ()):
+            act(text is None and passed(item))
+    if text is None and passed(item):
+        text = _needless(item)
+    if text is not None:
+        pytest.fail(text, pytrace=False)
+
+
+def _needless(item: pytest.Item) -> str | None:
+    """Return what the markers of a test that has passed said for nothing."""
+    own = [mark for mark in item.own_markers if mark.name in ("smolvm", "smolvm_allows")]
+    if own and FIXTURE not in item.stash:
+        return (
+            f"the marker {own[0].name} of this test did nothing: it uses none of "
+            f"{', '.join(OURS)}, nor fake_smolvm.sandbox()"
+        )
+    if ALLOWANCES not in item.config.stash:
+        return None
+    text = item.config.stash[ALLOWANCES].ended(item)
+    if text is None or "unused" in run_of(item.config).allowed:
+        return None
+    calls = item.stash.get(TIMELINE, "") or "(none)"
+    how = '@pytest.mark.smolvm_allows("unused", reason=...)'
+    return f"{text}\n\non purpose? {how}\n\ncalls of smolvm:\n{calls}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show a failed test's calls of `smolvm`, and keep them for the HTML report."""
+    """Remember how the attempt goes; show a failed test's calls of `smolvm`, and keep them."""
+    if call.excinfo is not None:
+        _explain_scope(call.excinfo.value)
     report = yield
-    if FIXTURE in item.stash:
-        if report.failed:
-            item.stash[FAILED] = True
-        if report.failed and call.when == "call":
-            report.sections.append(("smolvm calls", item.stash[FIXTURE].timeline()))
-        if call.when == "teardown" and STORY in item.stash:
-            failed = item.stash.get(FAILED, False)
-            # An attribute of a report is what pytest-xdist carries from its workers.
-            story: dict[str, Any] = item.stash[STORY]
-            report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
+    _note_outcome(item, report)
+    life = _life_of(item)
+    if report.failed and life is not None and call.when is not None:
+        timeline = life.timeline()
+        if call.when == "call":
+            report.sections.append((PROPERTY, timeline))
+            if refused := life.fixture.refused:
+                report.sections.append(("smolvm replay", refused))
+        if timeline and not any(one[0] == PROPERTY for one in item.user_properties):
+            # Where JUnit's XML takes it from, whatever `junit_logging` says.
+            item.user_properties.append((PROPERTY, timeline))
+            report.user_properties.append((PROPERTY, timeline))
+    if call.when == "teardown" and STORY in item.stash:
+        failed = item.stash.get(FAILED, False)
+        # An attribute of a report is what pytest-xdist carries from its workers.
+        story: dict[str, Any] = item.stash[STORY]
+        report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
     return report
+
+
+def _note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
+    key = PASSED
+    if report.failed:
+        key = FAILED
+    elif report.skipped:
+        key = XFAILED if hasattr(report, "wasxfail") else SKIPPED
+    elif report.when != "call":
+        return
+    item.stash[key] = True
+    if key is not PASSED and ALLOWANCES in item.config.stash:
+        item.config.stash[ALLOWANCES].note_incomplete(item)
+    for life in lives_of(item.config):
+        if key in (FAILED, XFAILED):
+            life.note_failure(item)
+        elif key is SKIPPED:
+            life.note_skip(item)
+
+
+def passed(item: pytest.Item) -> bool:
+    """Tell whether this attempt at a test came to its end and, as far as known, failed nowhere."""
+    stash = item.stash
+    return stash.get(PASSED, False) and not any(key in stash for key in (FAILED, SKIPPED, XFAILED))
+
+
+def lives_of(config: pytest.Config) -> list[Life]:
+    """Return the fixtures of this run that are alive, the newest last."""
+    return [life for life in LIVES if life.config is config]
+
+
+def _life_of(item: pytest.Item) -> Life | None:
+    return next((life for life in reversed(lives_of(item.config)) if life.is_used_by(item)), None)
+
+
+def _explain_scope(error: BaseException) -> None:
+    """Add to pytest's ScopeMismatch which fixture lives as long as is needed."""
+    said = getattr(error, "msg", None)
+    if not isinstance(said, str) or not said.startswith("ScopeMismatch"):
+        return
+    for name in OURS:
+        for scope in ("class", "module", "package", "session"):
+            if f"scoped fixture {name} with a {scope} scoped request" in said:
+                wider = f"smolvm_{'session' if scope == 'package' else scope}"
+                error.msg = (  # type: ignore[attr-defined]
+                    f"{said}\n\n`{name}` does not live that long: ask for `{wider}`, which is "
+                    f"the same for the whole {wider.removeprefix('smolvm_')}"
+                )
+                return
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -141,17 +412,33 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 _stories: list[dict[str, Any]] | None = None
 
 
-def _mode(config: pytest.Config) -> str:
-    mode = config.getoption("smolvm") or os.environ.get(MODE_VARIABLE) or config.getini("smolvm")
-    return str(mode)
+def _mode(config: pytest.Config) -> tuple[str, str]:
+    """Return the mode of the run, and who says so."""
+    option, variable = config.getoption("smolvm"), os.environ.get(MODE_VARIABLE)
+    if option:
+        return str(option), "--smolvm"
+    return (variable, f"${MODE_VARIABLE}") if variable else (config.getini("smolvm"), "ini smolvm")
 
 
-def _settings(config: pytest.Config) -> Settings:
-    if SETTINGS not in config.stash:
-        from fake_smolvm.harness.settings import settings
+def _says_more(config: pytest.Config) -> bool:
+    """Tell whether there is anything to check beside the mode."""
+    ini = ("smolvm_allows", "smolvm_cli", "smolvm_cli_versions")
+    return bool(
+        any(config.getini(name) for name in ini)
+        or config.getini("smolvm_home") != "sandbox"
+        or config.getoption("smolvm_cli") is not None
+        or config.getoption("smolvm_binary") is not None
+        or os.environ.get("FAKE_SMOLVM_VERSION")
+    )
 
-        config.stash[SETTINGS] = settings(config, _mode(config))
-    return config.stash[SETTINGS]
+
+def run_of(config: pytest.Config) -> Run:
+    """Return what the run is told; raise pytest.UsageError if that cannot be done."""
+    if RUN not in config.stash:
+        from fake_smolvm.harness import settings
+
+        config.stash[RUN] = settings.run_of(config, _mode(config)[0])
+    return config.stash[RUN]
 
 
 @pytest.fixture
@@ -159,29 +446,50 @@ def smolvm(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SmolvmFixture]:
     """A `smolvm` on PATH with a HOME of its own; `--smolvm` says which."""
-    from dataclasses import replace
+    from fake_smolvm.harness.lifetime import for_a_test
 
-    from fake_smolvm.harness.lifetime import on_path
-    from fake_smolvm.harness.settings import settings
+    with for_a_test(request, monkeypatch, run_of(request.config)) as fixture:
+        yield fixture
 
-    chosen = _settings(request.config)
-    marker = request.node.get_closest_marker("smolvm")
-    if marker is not None:
-        other = settings(request.config, *marker.args, **marker.kwargs)
-        # What a test says of itself is not what the run is to record.
-        chosen = replace(other, record=chosen.record and other.mode == chosen.mode)
-    with on_path(request, monkeypatch, chosen) as fixture:
+
+@pytest.fixture(scope="class")
+def smolvm_class(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
+    """The same `smolvm` for all tests of a class."""
+    from fake_smolvm.harness.lifetime import for_many_tests
+
+    with for_many_tests(request, run_of(request.config)) as fixture:
+        yield fixture
+
+
+@pytest.fixture(scope="module")
+def smolvm_module(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
+    """The same `smolvm` for all tests of a module."""
+    from fake_smolvm.harness.lifetime import for_many_tests
+
+    with for_many_tests(request, run_of(request.config)) as fixture:
+        yield fixture
+
+
+@pytest.fixture(scope="session")
+def smolvm_session(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
+    """The same `smolvm` for the whole run (with pytest-xdist: for each worker)."""
+    from fake_smolvm.harness.lifetime import for_many_tests
+
+    with for_many_tests(request, run_of(request.config)) as fixture:
         yield fixture
 
 
 @pytest.fixture
 def fake_smolvm(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fp: FakeProcess
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[InProcessFixture]:
-    """The fake, in this process: `smolvm` as started by the code under test is a thread."""
+    """The fake, in this process: `smolvm` as started by the code under test is a thread.
+
+    Beside `smolvm`, or one of its wider kin, it steps aside.
+    """
     from fake_smolvm.harness.lifetime import in_process
 
-    with in_process(request, monkeypatch, fp, _settings(request.config)) as fixture:
+    with in_process(request, monkeypatch, run_of(request.config)) as fixture:
         yield fixture
 
 

@@ -28,7 +28,7 @@ class Read(NamedTuple):
 def read(argv: Sequence[str], version: str = DEFAULT_VERSION) -> Read:
     """Read an argv (without the program's name) as that version of smolvm does."""
     try:
-        matches = parse(_grammar(version), argv, entry.VALUE_PARSERS)
+        matches = parse(grammar_of(version), argv, entry.VALUE_PARSERS)
     except ParseExit:
         leading = []
         for word in argv[:2]:
@@ -45,8 +45,8 @@ def number(version: str) -> tuple[int, ...]:
 
 
 @lru_cache
-def _grammar(version: str) -> Grammar:
-    """Give the grammar of a version, or of the one before it that there is one of."""
+def grammar_of(version: str) -> Grammar:
+    """Return the grammar of a version, or of the one before it that there is one of."""
     known = grammars.known_versions()
     older = [one for one in known if number(one) <= number(version)]
     return grammars.load(older[-1] if older else known[0])

@@ -3,6 +3,9 @@
 Which recordings are played already is kept in the sandbox, one file each, as calls come from any
 number of processes. Every recording is played once. For one machine they are played in the order
 recorded; between machines, and for commands that are about none, the order is free.
+
+Files are written only where this call's own argv has them written, or in a folder that a call of
+this test has mounted, and only inside the test's own folders.
 """
 
 from __future__ import annotations
@@ -12,49 +15,55 @@ import os
 import signal
 import sys
 from ast import literal_eval
+from contextlib import suppress
 from difflib import SequenceMatcher, ndiff
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fake_smolvm.harness import journal
-from fake_smolvm.harness.cassette import Cassette, RecordedCall, map_text
+from fake_smolvm.harness.cassette import Cassette, CassetteError, RecordedCall, map_text
+from fake_smolvm.harness.host_files import OutsideError, OwnFolders
+from fake_smolvm.harness.left_behind import may_mount, note_mounts, typed_files
 from fake_smolvm.harness.naming import Bindings
 from fake_smolvm.harness.reading import read
 from fake_smolvm.harness.secrets import masked_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from fake_smolvm.harness.cassette import WrittenFile
 
 PLAYED_FOLDER = "played"
 BINDINGS = "bindings"
 """A file in the sandbox: what the cassette's names stand for, as far as that is known."""
 NOT_RECORDED = "not-recorded"
 """A file in the sandbox that holds, one after the other, what calls could not be answered."""
+TMP_PATH = "tmp_path"
+"""Among the bindings, the test's own temporary folder: no name has small letters."""
 
 EXIT_NOT_RECORDED = 70
 """EX_SOFTWARE: no smolvm says that."""
+
+_LOCK = "replay.lock"
+_COMPARED_WORDS = 200
+"""Words of two command lines that are compared to find the nearest; more takes too long."""
 
 
 def main(folder: str, outside_home: str, cassette: str) -> int:
     """Answer this process's argv from the cassette; give the exit code."""
     if os.environ.get("HOME", "") in ("", outside_home):
         os.environ["HOME"] = os.path.join(folder, "home")
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:
+        cwd = ""
     calls = os.path.join(folder, "calls.journal")
-    start = journal.started(os.getpid(), sys.argv, os.getcwd())
+    start = journal.started(os.getpid(), sys.argv, cwd)
     journal.append(calls, start)
-    recorded = Cassette.load(Path(cassette))
-    chosen = _choose(Path(folder), recorded, sys.argv[1:])
-    if isinstance(chosen, str):
-        code, stderr = _refuse(folder, chosen)
-    else:
-        _say(chosen)
-        if _same_stdin(chosen):
-            code, stderr = _end(chosen)
-        else:
-            what = masked_argv(sys.argv[1:])
-            code, stderr = _refuse(
-                folder, "\n".join(["got another stdin than was recorded:", *_indented(what)])
-            )
+    try:
+        code, stderr = _answer(folder, Path(cassette), cwd)
+    except (CassetteError, OutsideError) as error:
+        code, stderr = _refuse(folder, str(error))
     journal.append(calls, journal.ended(start[1], code, sys.argv, stderr))
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
@@ -71,36 +80,79 @@ def unplayed(folder: Path, cassette: Cassette) -> list[RecordedCall]:
     ]
 
 
+def bind(folder: Path, values: Mapping[str, str]) -> None:
+    """Let names stand for values, besides those that do already."""
+    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _write_bound(folder, _bound(folder) | dict(values))
+
+
+def bindings(folder: Path, cassette: Cassette) -> Bindings:
+    """Return what the cassette's names stand for, as far as that is known."""
+    values = _bound(folder)
+    return Bindings(values, cassette.names, values.get(TMP_PATH, ""))
+
+
+def _bound(folder: Path) -> dict[str, str]:
+    try:
+        text = (folder / BINDINGS).read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return {}
+    values: dict[str, str] = literal_eval(text)
+    return values
+
+
+def _write_bound(folder: Path, values: Mapping[str, str]) -> None:
+    (folder / BINDINGS).write_text(repr(dict(values)), encoding="utf-8", errors="surrogateescape")
+
+
+def _answer(folder: str, cassette: Path, cwd: str) -> tuple[int, bytes]:
+    recorded = Cassette.load(cassette)
+    argv = sys.argv[1:]
+    chosen = _choose(Path(folder), recorded, argv)
+    if isinstance(chosen, str):
+        return _refuse(folder, chosen)
+    if chosen.stdin is None:
+        # Before a word is said: who reads it may look for the files, or kill this process.
+        _leave_files(folder, chosen, argv, cwd, recorded.version)
+        _say(chosen)
+        return _end(chosen)
+    _say(chosen)
+    if not _same_stdin(chosen):
+        lines = ["got another stdin than was recorded:", *_indented(masked_argv(argv))]
+        return _refuse(folder, "\n".join(lines))
+    _leave_files(folder, chosen, argv, cwd, recorded.version)
+    return _end(chosen)
+
+
 def _choose(folder: Path, cassette: Cassette, argv: list[str]) -> RecordedCall | str:
     """Find the recording to play, and take it; or say why there is none."""
     played = folder / PLAYED_FOLDER
     machines = [read(call.argv, cassette.version).machine for call in cassette.calls]
-    with open(folder / "replay.lock", "w", encoding="utf-8") as lock:
+    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        bound = folder / BINDINGS
-        values: dict[str, str] = literal_eval(bound.read_text(encoding="utf-8"))
-        bindings = Bindings(values)
+        known = bindings(folder, cassette)
         blocked: set[str] = set()
         waiting: int | None = None
         for number, call in enumerate(cassette.calls):
             if (played / str(number)).exists():
                 continue
             machine = machines[number]
-            found = bindings.match(call.argv, argv)
+            found = known.match(call.argv, argv)
             if found is not None and machine in blocked:
                 waiting = number if waiting is None else waiting
             elif found is not None:
                 (played / str(number)).touch()
-                values |= found
-                bound.write_text(repr(values), encoding="utf-8")
-                return map_text(call, bindings.fill)
+                known.values |= found
+                _write_bound(folder, known.values)
+                return map_text(call, known.fill)
             if machine is not None:
                 blocked.add(machine)
         left = [number for number in range(len(machines)) if not (played / str(number)).exists()]
         if waiting is not None:
             before = next(number for number in left if machines[number] == machines[waiting])
             return _too_early(argv, cassette.calls[before])
-        return _not_recorded(argv, [cassette.calls[number] for number in left], bindings)
+        return _not_recorded(argv, [cassette.calls[number] for number in left], known)
 
 
 def _too_early(argv: list[str], before: RecordedCall) -> str:
@@ -109,16 +161,29 @@ def _too_early(argv: list[str], before: RecordedCall) -> str:
     return "\n".join(lines)
 
 
-def _not_recorded(argv: list[str], left: list[RecordedCall], bindings: Bindings) -> str:
+def _not_recorded(argv: list[str], left: list[RecordedCall], known: Bindings) -> str:
     asked = masked_argv(argv)
     if not left:
         return "\n".join(["called after the last recording was played:", *_indented(asked)])
-    nearest = max(left, key=lambda call: SequenceMatcher(None, call.argv, asked).ratio())
-    recorded = masked_argv([bindings.fill(word) for word in nearest.argv])
-    return "\n".join(
-        ["not recorded; the nearest recording (-) and the call (+):"]
-        + [f"  {line}" for line in ndiff(recorded, asked) if not line.startswith("?")]
+    short = asked[:_COMPARED_WORDS]
+    nearest = max(
+        left, key=lambda call: SequenceMatcher(None, call.argv[:_COMPARED_WORDS], short).ratio()
     )
+    recorded = masked_argv([known.fill(word) for word in nearest.argv])
+    lines = ["not recorded; the nearest recording (-) and the call (+):"]
+    shown = ndiff(recorded[:_COMPARED_WORDS], short)
+    lines += [f"  {line}" for line in shown if not line.startswith("?")]
+    if recorded == asked:
+        lines.append(
+            "they differ in a value that is not shown or differs from run to run: it is not the one"
+            " that it was in the calls before, or the same as another that it differed from"
+        )
+    for name in dict.fromkeys(known.unbound(nearest.argv)):
+        lines.append(
+            f'<{name}> has no value in this run: smolvm.name_value("{name}", ...) gives it one,'
+            " before the call"
+        )
+    return "\n".join(lines)
 
 
 def _indented(argv: Sequence[str]) -> list[str]:
@@ -126,47 +191,100 @@ def _indented(argv: Sequence[str]) -> list[str]:
 
 
 def _refuse(folder: str, why: str) -> tuple[int, bytes]:
-    sys.stderr.write(f"smolvm (replay): {why}\n")
-    with open(os.path.join(folder, NOT_RECORDED), "a", encoding="utf-8") as file:
+    with suppress(OSError):
+        os.write(2, f"smolvm (replay): {why}\n".encode(errors="backslashreplace"))
+    with open(
+        os.path.join(folder, NOT_RECORDED), "a", encoding="utf-8", errors="backslashreplace"
+    ) as file:
         file.write(f"{why}\n")
-    return EXIT_NOT_RECORDED, why.encode()
+    return EXIT_NOT_RECORDED, why.encode(errors="backslashreplace")
 
 
 def _say(call: RecordedCall) -> None:
+    closed: set[str] = set()
     for part in call.output:
-        rest = memoryview(part.text.encode("utf-8", "surrogateescape"))
-        try:
-            while rest:
+        rest = memoryview(_encoded(part.text))
+        while rest and part.stream not in closed:
+            try:
                 rest = rest[os.write(1 if part.stream == "stdout" else 2, rest) :]
-        except BrokenPipeError:
-            return
+            except OSError:
+                closed.add(part.stream)
 
 
 def _same_stdin(call: RecordedCall) -> bool:
-    """Read as much as was recorded; the caller need not close its end before that."""
+    """Read as much as was recorded; its end only if that was seen, as callers may keep it open."""
     if call.stdin is None:
         return True
-    wanted = call.stdin.encode("utf-8", "surrogateescape")
-    return sys.stdin.buffer.read(len(wanted)) == wanted
+    wanted = _encoded(call.stdin)
+    found = b""
+    with suppress(OSError):
+        while call.stdin_ended or len(found) < len(wanted):
+            data = os.read(0, max(len(wanted) - len(found), 1))
+            found += data
+            if not data or not wanted.startswith(found):
+                break
+    return found == wanted
+
+
+def _leave_files(
+    folder: str, call: RecordedCall, argv: Sequence[str], cwd: str, version: str
+) -> None:
+    """Write and remove what the call did, all of it or nothing.
+
+    Raises OutsideError for what is none of its files, or outside the test's own folders.
+    """
+    line = read(argv, version)
+    mounted = note_mounts(folder, line, cwd)
+    if not call.files:
+        return
+    own = OwnFolders.read(folder)
+    named = typed_files(line)
+    places = []
+    for file in call.files:
+        real = os.path.realpath(os.path.join(cwd, file.path))
+        in_mount = any(real.startswith(f"{host}/") for host in mounted)
+        if file.path not in named and not in_mount:
+            raise OutsideError(_not_its_file(file, "smolvm " + " ".join(masked_argv(argv))))
+        place = own.place(os.path.join(cwd, file.path))
+        place.check(file)
+        places.append((file, place, in_mount))
+    for file, place, in_mount in places:
+        try:
+            place.put(file, _content(file), make_folders=in_mount)
+        except OSError as error:
+            raise OutsideError(f"{place.path} cannot be written: {error.strerror}") from None
+
+
+def _not_its_file(file: WrittenFile, line: str) -> str:
+    return f"the cassette has {file.path} written or removed, which is no file of {line}"
+
+
+def _content(file: WrittenFile) -> bytes:
+    if file.content is not None:
+        return _encoded(file.content)
+    return (
+        f"a file of {file.size} bytes, SHA-256 {file.sha256}, too large for a cassette\n".encode()
+    )
+
+
+def check_files(cassette: Cassette, path: Path) -> None:
+    """Raise CassetteError if a call has files that its argv cannot have had written."""
+    mounting = False
+    for call in cassette.calls:
+        line = read(call.argv, cassette.version)
+        mounting = mounting or may_mount(line)
+        for file in call.files:
+            if not mounting and file.path not in typed_files(line):
+                why = _not_its_file(file, "smolvm " + " ".join(masked_argv(call.argv)))
+                raise CassetteError(f"{path} is damaged, or was edited: {why}")
 
 
 def _end(call: RecordedCall) -> tuple[int, bytes]:
-    for file in call.files:
-        path = Path(file.path)
-        if file.content is not None:
-            path.write_bytes(file.content.encode("utf-8", "surrogateescape"))
-        elif file.sha256 is not None:
-            path.write_text(
-                f"a file of {file.size} bytes, SHA-256 {file.sha256}, too large for a cassette\n",
-                encoding="utf-8",
-            )
-        else:
-            path.unlink(missing_ok=True)
     if call.killed is not None:
         # It went on until the caller lost patience, so it does again.
         _wait_for(signal.Signals[call.killed], dies=call.exit is None)
     stderr = "".join(part.text for part in call.output if part.stream == "stderr")
-    head = stderr[: journal.HEAD_OF_STDERR].encode("utf-8", "surrogateescape")
+    head = _encoded(stderr[: journal.HEAD_OF_STDERR])
     return -signal.Signals[call.signal] if call.signal else call.exit or 0, head
 
 
@@ -176,3 +294,7 @@ def _wait_for(number: signal.Signals, *, dies: bool) -> None:
             signal.pause()
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     signal.sigwait([number])
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

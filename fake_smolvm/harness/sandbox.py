@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fake_smolvm.entry import VERSION_VARIABLE
+from fake_smolvm.harness.session_folder import session_folder
 from fake_smolvm.install import write_executable
 from fake_smolvm.machines import egress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any
 
     import pytest
@@ -27,45 +28,82 @@ class Sandbox:
     """Holds one test's machines, and nothing else's."""
 
     def __init__(self) -> None:
-        # A short path: the real smolvm makes Unix sockets under HOME, whose paths may be 107 bytes.
-        self.folder = Path(tempfile.mkdtemp(prefix="smolvm-"))
+        self._session = session_folder()
+        self.folder = self._session.add()
         self.home = self.folder / "home"
-        self.bin = self.folder / "bin"
         self.home.mkdir()
-        self.bin.mkdir()
+        self.bin = self._session.bin
+        """What is on PATH: the same in every test, see `session_folder`."""
         self.journal = str(self.folder / "calls.journal")
         self.scenario = self.folder / "scenario.toml"
         self.network = self.folder / "network.toml"
         self.network.touch()
         self.outside_home = os.environ.get("HOME", "")
 
-    def enter(self, monkeypatch: pytest.MonkeyPatch, *, real: bool = False) -> None:
-        """Point the environment of this process at this place."""
+    def enter(
+        self, monkeypatch: pytest.MonkeyPatch, *, real: bool = False, keep_home: bool = False
+    ) -> None:
+        """Point the environment of this process at this place; `keep_home` leaves HOME alone."""
         for name in list(os.environ):
             needed = real and name.startswith("SMOLVM_") and name not in _OUT_OF_HOME
             if name.startswith(_VARIABLES_OF_SMOLVM) and not needed:
                 monkeypatch.delenv(name)
-        monkeypatch.setenv("HOME", str(self.home))
-        monkeypatch.setenv("PATH", str(self.bin), prepend=os.pathsep)
+        self._keeps_home = keep_home
+        if not keep_home:
+            monkeypatch.setenv("HOME", str(self.home))
+        # Once: what refuses before the test's own is there (see `too_early`) is at the same place.
+        path = os.environ.get("PATH", "").removeprefix(f"{self.bin}{os.pathsep}")
+        monkeypatch.setenv(
+            "PATH", os.pathsep.join([str(self.bin), path] if path else [str(self.bin)])
+        )
         if not real:
             monkeypatch.setenv(egress.VARIABLE, str(self.network))
 
     def put_on_path(
-        self, module: str, *arguments: object, folder: str = "bin", **named: object
+        self,
+        module: str,
+        *arguments: object,
+        folder: str = "bin",
+        version: str | None = None,
+        **named: object,
     ) -> Path:
         """Make an executable `smolvm` that runs `main` of a module of the harness.
 
-        `main` gets this folder, the HOME of outside, and then `arguments`.
+        `main` gets this folder, the HOME of outside, and then `arguments`. `version` is which
+        smolvm the fake is, unless its caller says otherwise.
         """
         given = [repr(item) for item in (str(self.folder), self.outside_home, *arguments)]
         given += [f"{name}={item!r}" for name, item in named.items()]
         executable = self.folder / folder / "smolvm"
         executable.parent.mkdir(exist_ok=True)
-        code = (
+        code = self._settling(version)
+        code += (
             f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
         )
         write_executable(executable, code)
         return executable
+
+    def _settling(self, version: str | None) -> str:
+        """Return code that puts right what a worker of an earlier test still has in its env."""
+        code = (
+            "import os\n"
+            f"for name, value in {self._inside!r}.items():\n"
+            "    given = os.environ.get(name, '')\n"
+            f"    if given.startswith({self._former!r}) and not os.path.exists(given):\n"
+            "        os.environ[name] = value\n"
+        )
+        if version is not None:
+            code += f"os.environ.setdefault({VERSION_VARIABLE!r}, {version!r})\n"
+        return code
+
+    @property
+    def _inside(self) -> dict[str, str]:
+        return {"HOME": str(self.home), egress.VARIABLE: str(self.network)}
+
+    @property
+    def _former(self) -> str:
+        """What the paths of all sandboxes begin with, also of those that are gone."""
+        return f"{self._session.path}{os.sep}"
 
     def environment(self, env: Mapping[Any, Any]) -> dict[str, str]:
         """Give the environment of a child started with this `env=`, with HOME kept inside.
@@ -77,7 +115,21 @@ class Sandbox:
         if inside.get("HOME", "") in ("", self.outside_home):
             inside["HOME"] = str(self.home)
         inside.setdefault(egress.VARIABLE, str(self.network))
+        for name, value in self._inside.items():
+            if inside[name].startswith(self._former) and not os.path.exists(inside[name]):
+                inside[name] = value
         return inside
+
+    def stay(self) -> None:
+        """Be in this process's environment again, if something put back what was there before."""
+        if str(self.bin) not in os.environ.get("PATH", "").split(os.pathsep):
+            os.environ["PATH"] = f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}"
+            if not self._keeps_home:
+                os.environ["HOME"] = str(self.home)
+
+    def leave(self) -> None:
+        """Let the `smolvm` on PATH no longer be this one's."""
+        self._session.leave(self.folder)
 
     def remove(self) -> None:
         """Remove the place and all that is in it."""

@@ -36,6 +36,21 @@ def masked_text(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def digest(value: str, key: str) -> str:
+    """Give eight hexadecimal digits that tell `value` from others, keyed by `key`.
+
+    A guess can be checked against them: they do not hide what is easily guessed.
+    """
+    from hashlib import blake2b
+
+    keyed = blake2b(
+        value.encode(errors="surrogateescape"),
+        key=blake2b(key.encode(errors="surrogateescape"), digest_size=32).digest(),
+        digest_size=4,
+    )
+    return keyed.hexdigest()
+
+
 def pattern_of(secret: str) -> str:
     """Give a regular expression for where a secret stands in a text.
 

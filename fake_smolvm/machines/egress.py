@@ -12,7 +12,8 @@ What may be reached is 0.8.0's doing; what answers there is the test's, a TOML f
     body = "ok"
 
 A name resolves only if it is listed, or packages come from there; an address answers only if a URL
-of it, or of a name of it, does.
+of it, or of a name of it, does. Before all that, `journal = "/tmp/y"` names a file in which each
+answer that is given is noted by its number, one a line.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Reach:
 class Network:
     """What the world outside looks like, as the test has it."""
 
-    __slots__ = ("answers", "hosts")
+    __slots__ = ("answers", "hosts", "journal")
 
     def __init__(self, data: Mapping[str, Any] | None = None) -> None:
         data = data or {}
@@ -72,6 +73,7 @@ class Network:
             for name, addresses in data.get("hosts", {}).items()
         }
         self.answers: list[Mapping[str, Any]] = list(data.get("answer", ()))
+        self.journal: str | None = data.get("journal")
 
     def resolve(self, name: str) -> list[str]:
         """Give the addresses of a name; none if it is not known."""
@@ -88,13 +90,18 @@ class Network:
 
     def answer(self, url: str) -> Mapping[str, Any] | None:
         """Give what a URL answers; None if nobody listens there."""
-        for answer in self.answers:
+        for number, answer in enumerate(self.answers):
             wanted: str = answer["url"]
-            if url == wanted or url.rstrip("/") == wanted.rstrip("/"):
-                return answer
-            if wanted.endswith("*") and url.startswith(wanted[:-1]):
+            is_it = url == wanted or url.rstrip("/") == wanted.rstrip("/")
+            if is_it or (wanted.endswith("*") and url.startswith(wanted[:-1])):
+                self._note(number)
                 return answer
         return None
+
+    def _note(self, number: int) -> None:
+        if self.journal is not None:
+            with open(self.journal, "a", encoding="utf-8") as journal:
+                journal.write(f"{number}\n")
 
 
 def network_of(env: Mapping[str, str]) -> Network:

@@ -28,6 +28,9 @@ by name (`no-kvm`). Every key but `command` may be left out::
     [[guest]]
     socket = "/tmp/x"               # or whoever listens there is asked, see `asked_at`
 
+Before all that, `journal = "/tmp/y"` names a file in which each fault that is met is noted, one
+`fault NUMBER` a line.
+
 Of the faults that fit a call each does its part, in order, until one ends the command.
 """
 
@@ -178,10 +181,14 @@ class Scenario:
     """Faults and guest commands."""
 
     def __init__(
-        self, faults: Iterable[Fault] = (), guest_commands: Iterable[GuestCommand] = ()
+        self,
+        faults: Iterable[Fault] = (),
+        guest_commands: Iterable[GuestCommand] = (),
+        journal: str | None = None,
     ) -> None:
         self.faults = list(faults)
         self.guest_commands = list(guest_commands)
+        self.journal = journal
 
     def intercept(self, matches: Matches, host: Host) -> int | None:
         """Do to a command what the faults say; the exit code, or None if it is to go on."""
@@ -192,6 +199,8 @@ class Scenario:
             if fault.fits(command, machine, stream=stream):
                 paths = Paths(host.env)
                 if _is_due(fault, paths):
+                    if self.journal is not None:
+                        _append(self.journal, f"fault {fault.number.rpartition('-')[2]}\n".encode())
                     _note(paths, fault, command, machine)
                     code = _happen(fault, paths, machine, host)
                     if code is not None:
@@ -240,7 +249,7 @@ def load(name: str, grammar: Grammar | None = None) -> Scenario:
         guest_commands = [_guest_command(guest) for guest in data.get("guest", ())]
     except ValueError as error:
         raise ScenarioError(f"{path}: {error}") from None
-    return Scenario(faults, guest_commands)
+    return Scenario(faults, guest_commands, data.get("journal"))
 
 
 def names() -> list[str]:
@@ -435,11 +444,11 @@ def _note(paths: Paths, fault: Fault, command: str, machine: str | None) -> None
             "clock": time.monotonic_ns(),
         }
     )
-    journal = os.open(
-        os.path.join(paths.state, "faults.jsonl"),
-        os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC,
-        0o600,
-    )
+    _append(os.path.join(paths.state, "faults.jsonl"), line)
+
+
+def _append(path: str, line: bytes) -> None:
+    journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(journal, line)
     finally:

@@ -42,7 +42,7 @@ case "$*" in
   "machine exec --name "*) echo "$TOKEN and hunter22 <HOME>";;
   "machine cp box:/missing "*) rm -f "$4"; exit 1;;
   "machine cp box:"*) printf 'content\\n' > "$4";;
-  "machine delete -f "*) echo "Deleted machine: $4"; : > "$HOME/deleted-$4";;
+  "machine delete -f "*) rm -f "$HOME/ls"; echo "Deleted machine: $4"; : > "$HOME/deleted-$4";;
   "machine stop --name "*) ;;
   *) echo "error: unrecognized '$*'" >&2; exit 2;;
 esac

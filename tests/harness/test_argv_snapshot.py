@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fake_smolvm.harness.meanings import verdict
+from fake_smolvm.harness.secrets import digest
 
 SNAPS = """
 import pytest
@@ -89,16 +90,100 @@ def test_argvs_of_ones_own_are_masked_too(pytester: pytest.Pytester) -> None:
     )
     pytester.runpytest("--snapshot-update").assert_outcomes(passed=1)
     (path,) = pytester.path.glob("__snapshots__/*/*")
+    hidden = digest("hunter22", "test_it.py::test_list")
     assert path.read_text(encoding="utf-8").split() == [
-        "smolvm", "machine", "run", "-eA=***", "--", "-e", "B=c"
+        "smolvm", "machine", "run", "-eA=***", f"({hidden})", "--", "-e", "B=c"
     ]  # fmt: skip
+
+
+SECRETS = """
+import tempfile, uuid
+
+class Masked(str):
+    digest = ""
+
+def masked(text, digest):
+    word = Masked(text)
+    word.digest = digest
+    return word
+
+def test_secret(fake_smolvm, argv_snapshot, tmp_path):
+    from fake_smolvm.harness.secrets import digest
+    key = "test_it.py::test_secret"
+    run = str(uuid.uuid4())
+    fake_smolvm.name_value("RUN", run)
+    assert argv_snapshot == [
+        ["smolvm", "machine", "exec", "-e", "PROXY=http://right", "--", "env"],
+        ["smolvm", "machine", "exec", "-e", f"WHERE={tmp_path}/x", "--", "env"],
+        ["smolvm", "machine", "exec", "-e", f"RUN={run}", "--", "env"],
+        ["smolvm", "machine", "exec", "-e", masked("PROXY=***", digest("http://right", key))],
+        ["smolvm", "machine", "exec", "-e", masked("RUN=***", digest(run, key))],
+    ]
+"""
+
+
+def test_value_of_e_is_kept_as_a_digest_or_a_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=SECRETS)
+    pytester.runpytest("--snapshot-update").assert_outcomes(passed=1)
+    (path,) = pytester.path.glob("__snapshots__/*/*")
+    text = path.read_text(encoding="utf-8")
+    assert "right" not in text
+    right = digest("http://right", "test_it.py::test_secret")
+    where = digest("<TESTS>/test_secret0/x", "test_it.py::test_secret")
+    assert [line.strip() for line in text.splitlines() if "=" in line] == [
+        f"PROXY=*** ({right})", f"WHERE=*** ({where})", "RUN=<RUN>", f"PROXY=*** ({right})",
+        "RUN=<RUN>",
+    ]  # fmt: skip
+    pytester.runpytest().assert_outcomes(passed=1)
+    for change in ('"PROXY=http://right"', 'digest("http://right"'):
+        changed = change.replace("right", "WRONG")
+        pytester.makepyfile(test_it=SECRETS.replace(change, changed))
+        result = pytester.runpytest()
+        result.assert_outcomes(failed=1)
+        result.stdout.no_fnmatch_line("*[+]*WRONG*")
+
+
+MANY = """
+import pytest
+
+@pytest.mark.parametrize("p", ["a/b", "a:b", "ab", "A", "a", "x" * 300, {extra}])
+def test_many(argv_snapshot, p):
+    for index in range(2):
+        assert argv_snapshot == [["smolvm", p, str(index)]]
+    assert argv_snapshot(name="n/a") == [["smolvm", p, "named"]]
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_no_two_tests_share_a_snapshot_and_unused_ones_are_found(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    pytester.makepyfile(test_it=MANY.format(extra='"c/d"'))
+    update = ("--snapshot-update", "-W", "error", *workers)
+    pytester.runpytest(*update).assert_outcomes(passed=7)
+    files = {path.name for path in pytester.path.glob("__snapshots__/test_it/*")}
+    assert len({name.lower() for name in files}) == 21
+    assert files > {"test_many[a].argv", "test_many[a].1.argv", "test_many[ab].argv"}
+    pytester.runpytest(*workers).assert_outcomes(passed=7)
+
+    pytester.makepyfile(test_it=MANY.format(extra=""))
+    one = pytester.runpytest("test_it.py::test_many[ab]", *workers)
+    one.assert_outcomes(passed=1)
+    one.stdout.no_fnmatch_line("*snapshot* unused*")
+    assert pytester.runpytest(*workers).ret == 1
+    result = pytester.runpytest(*update)
+    result.stdout.fnmatch_lines(["*3 unused snapshots deleted*"])
+    left = {path.name for path in pytester.path.glob("__snapshots__/test_it/*")}
+    assert left == {name for name in files if not name.startswith("test_many-c-d")}
+    assert pytester.runpytest(*workers).ret == 0
 
 
 def test_unknown_version(project: pytest.Pytester) -> None:
     project.makeini("[pytest]\nsmolvm_cli_versions = 0.8.0 7.7.7\n")
     result = project.runpytest()
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*smolvm_cli_versions: 7.7.7 not known, only 0.8.0*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: ini smolvm_cli_versions: '7.7.7' is no smolvm version *"])
 
 
 @pytest.mark.parametrize(

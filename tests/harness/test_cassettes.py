@@ -280,15 +280,160 @@ def test_each_test_has_a_cassette_of_its_own(pytester: pytest.Pytester, stand_in
         import pytest
 
         class TestBox:
-            @pytest.mark.parametrize("name", ["a/b", "c d", "e"])
+            @pytest.mark.parametrize("name", ["a/b", "a:b", "a-b", "e", "x" * 300])
             def test_create(self, smolvm, name):
                 smolvm.run("machine", "create", name)
         """
     )
     args = ("--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite", "-n2")
-    pytester.runpytest(*args).assert_outcomes(passed=3)
+    pytester.runpytest(*args).assert_outcomes(passed=5)
     names = {path.name for path in pytester.path.glob("cassettes/test_many/*")}
-    assert names == {
-        "TestBox.test_create-a-b.toml", "TestBox.test_create-c-d.toml", "TestBox.test_create-e.toml"
-    }  # fmt: skip
-    pytester.runpytest("--smolvm=replay", "-n2").assert_outcomes(passed=3)
+    assert len(names) == 5
+    assert names > {"TestBox.test_create-a-b.toml", "TestBox.test_create-e.toml"}
+    pytester.runpytest("--smolvm=replay", "-n2").assert_outcomes(passed=5)
+
+
+def test_cassette_of_an_old_name_is_played_by_its_test_and_recorded_under_a_new_one(
+    pytester: pytest.Pytester, stand_in: Path
+) -> None:
+    pytester.makepyfile(
+        test_old="""
+        import pytest
+
+        @pytest.mark.parametrize("name", ["a/b", "a-b"])
+        def test_create(smolvm, name):
+            smolvm.run("machine", "create", name)
+        """
+    )
+    record = ("--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite")
+    pytester.runpytest(*record, "-k", "a/b").assert_outcomes(passed=1)
+    (path,) = pytester.path.glob("cassettes/test_old/*")
+    old = path.with_name("test_create-a-b.toml")
+    path.rename(old)
+    replay(pytester).assert_outcomes(passed=1, errors=1)
+    result = pytester.runpytest("--smolvm=replay", "-k", "a-b")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*is the recording of test_create[[]a/b], not of test_create[[]a-b]*"]
+    )
+    pytester.runpytest(*record).assert_outcomes(passed=2)
+    assert sorted(old.parent.iterdir()) == sorted([old, path])
+    replay(pytester).assert_outcomes(passed=2)
+
+
+def test_tests_that_differ_in_capitals_alone(pytester: pytest.Pytester, stand_in: Path) -> None:
+    pytester.makepyfile(
+        test_case="""
+        def test_a(smolvm):
+            smolvm.run("machine", "create", "a")
+
+        def test_A(smolvm):
+            smolvm.run("machine", "create", "A")
+
+        def test_B(smolvm):
+            pass
+        """
+    )
+    record = ("--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite")
+    pytester.runpytest(*record).assert_outcomes(passed=3)
+    names = {path.name.lower() for path in pytester.path.glob("cassettes/test_case/*")}
+    assert len(names) == 3
+    assert "test_b.toml" in names
+    replay(pytester).assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("content", ["as recorded", "damaged"])
+def test_recording_of_the_fake_never_replaces_one_of_the_real_smolvm(
+    pytester: pytest.Pytester, record: Any, content: str
+) -> None:
+    record(ONE.format(body=CREATE))
+    (path,) = pytester.path.glob("cassettes/*/*.toml")
+    if content == "damaged":
+        path.write_text("[[", encoding="utf-8")
+    before = path.read_bytes()
+    result = pytester.runpytest("--smolvm-record=rewrite")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*holds what the real smolvm said, *: add --smolvm=real, or leave out --smolvm-record=*"]
+    )
+    assert path.read_bytes() == before
+
+
+def test_where_no_cassette_can_be_is_said_before_the_test_runs(
+    pytester: pytest.Pytester, stand_in: Path
+) -> None:
+    pytester.makepyfile(ONE.format(body="raise SystemExit('ran')"))
+    pytester.makefile("", cassettes="a file")
+    result = pytester.runpytest(
+        "--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite"
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*could not be written: */cassettes is no folder that can be *"])
+
+
+def test_refusal_is_shown_when_the_test_failed_of_it(
+    pytester: pytest.Pytester, record: Any
+) -> None:
+    record(ONE.format(body=CREATE))
+    body = 'smolvm.run("machine", "create", "bax").check_returncode()'
+    result = replay(pytester, ONE.format(body=body))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*- smolvm replay -*", "not recorded; the nearest recording*", "  - box", "  + bax"]
+    )
+
+
+LEFT = """
+import pytest
+
+def test_one(smolvm):
+    {one}
+
+def test_two(smolvm):
+    pass
+
+@pytest.mark.skip
+def test_skipped(smolvm):
+    pass
+"""
+SECTION = "*= smolvm: cassettes that no test plays =*"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_cassette_that_no_test_plays_fails_a_replay(
+    pytester: pytest.Pytester, stand_in: Path, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_it=LEFT.format(one="pass").replace("@pytest.mark.skip", ""))
+    pytester.makepyfile(test_gone="def test_it(smolvm): pass")
+    pytester.runpytest(
+        "--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite"
+    ).assert_outcomes(passed=4)
+    pytester.makepyfile(test_it=LEFT.format(one="pass"))
+    assert pytester.runpytest("--smolvm=replay", *workers).ret == 0
+
+    (pytester.path / "test_gone.py").unlink()
+    pytester.makepyfile(test_it=LEFT.format(one="pass").replace("two(smolvm)", "two()"))
+    result = pytester.runpytest("--smolvm=replay", *workers)
+    result.assert_outcomes(passed=2, skipped=1)
+    assert result.ret == 1
+    gone, two = "cassettes/test_gone/test_it.toml", "cassettes/test_it/test_two.toml"
+    result.stdout.fnmatch_lines([SECTION, gone, two, "remove them, or *`unused: reason`*"])
+
+    pytester.makeini("[pytest]\nsmolvm_allows = unused: kept for the other branch\n")
+    result = pytester.runpytest("--smolvm=replay", *workers)
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line(SECTION)
+
+
+@pytest.mark.parametrize("args", [("-k", "one"), ("test_it.py::test_one",), ("--lf",), ("-x",)])
+def test_nothing_is_said_of_tests_that_were_not_asked_for(
+    pytester: pytest.Pytester, stand_in: Path, args: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_it=LEFT.format(one="pass"))
+    pytester.runpytest(
+        "--smolvm=real", f"--smolvm-binary={stand_in}", "--smolvm-record=rewrite"
+    ).assert_outcomes(passed=2, skipped=1)
+    pytester.makepyfile(test_it=LEFT.format(one="assert 0"))
+    result = pytester.runpytest("--smolvm=replay", *args)
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.no_fnmatch_line(SECTION)

@@ -104,8 +104,17 @@ def test_popen_with_pipes(either: SmolvmFixture) -> None:
         assert "Deleted machine: box" in process.stdout.read()
 
 
-@pytest.mark.parametrize(("answer", "there"), [("y\n", False), ("n\n", True), ("", True)])
-@pytest.mark.smolvm_allows("leak", reason="the user said no")
+SAYS_NO = pytest.mark.smolvm_allows("leak", reason="the user said no")
+
+
+@pytest.mark.parametrize(
+    ("answer", "there"),
+    [
+        ("y\n", False),
+        pytest.param("n\n", True, marks=SAYS_NO),
+        pytest.param("", True, marks=SAYS_NO),
+    ],
+)
 def test_stdin_from_input(either: SmolvmFixture, answer: str, there: bool) -> None:
     either.run("machine", "create", "box")
     assert either.run("machine", "delete", "box", input=answer).returncode == 0
@@ -178,6 +187,8 @@ def test_process_group_is_killed(either: SmolvmFixture) -> None:
     either.hang()
     process = subprocess.Popen(["smolvm", "machine", "ls"], start_new_session=True)
     assert os.getpgid(process.pid) == process.pid
+    while not either.calls:
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
@@ -344,10 +355,9 @@ def test_guest_files(either: SmolvmFixture, tmp_path: Path) -> None:
     either.run("machine", "delete", "-f", "box")
 
 
-@pytest.mark.smolvm_allows("H1", "H2", reason="the point of it")
+@pytest.mark.smolvm_allows("H1", reason="the point of it")
 def test_which_machine_could_reach_what(either: SmolvmFixture, tmp_path: Path) -> None:
     either.outside_host("api.example.com", "192.0.2.7")
-    either.outside_answer("http://api.example.com/*", body="hello")
     either.run("pack", "create", "--image", "alpine", "-o", str(tmp_path / "p"), check=True)
     kinds = {
         "closed": [],
@@ -369,6 +379,7 @@ def test_which_machine_could_reach_what(either: SmolvmFixture, tmp_path: Path) -
         either.machine("open").reach("192.0.2.7")
 
 
+@pytest.mark.parametrize("either", ["fake_smolvm"], indirect=True)
 def test_killed_thread_writes_no_more(fake_smolvm: SmolvmFixture) -> None:
     fake_smolvm.delay(0.3, "machine create")
     process = subprocess.Popen(["smolvm", "machine", "create", "box"])
@@ -378,6 +389,7 @@ def test_killed_thread_writes_no_more(fake_smolvm: SmolvmFixture) -> None:
     assert not fake_smolvm.machine("box").exists
 
 
+@pytest.mark.parametrize("either", ["fake_smolvm"], indirect=True)
 def test_leaves_no_thread_behind(fake_smolvm: SmolvmFixture) -> None:
     before = threading.active_count()
     for _ in range(20):

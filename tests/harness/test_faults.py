@@ -76,7 +76,6 @@ def test_disk_full(box: SmolvmFixture, command: str, tmp_path: Path) -> None:
     assert "No space left on device (os error 28)" in done.stderr
 
 
-@pytest.mark.smolvm_allows("H7", reason="the point of it")
 def test_kvm_missing_and_other_named_scenarios(box: SmolvmFixture) -> None:
     box.kvm_missing()
     assert "kvm not available" in box.run("machine", "start", "--name", "box").stderr

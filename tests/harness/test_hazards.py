@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import xml.etree.ElementTree as ET
+
 import pytest
 
 WALK = """
@@ -110,7 +113,61 @@ def test_minor_ones_warn(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("-Wdefault")
     result.assert_outcomes(passed=2, warnings=2)
     result.stdout.fnmatch_lines(["*SmolvmHazardWarning: H5: stop of an unknown machine succeeds"])
-    pytester.runpytest("-Werror").assert_outcomes(passed=2, errors=2)
+    # Python shows where: the test.
+    result.stdout.fnmatch_lines(["test_it.py::test_walk*", "*test_it.py:*: SmolvmHazardWarning: *"])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["-Werror"],
+        ["-Werror::UserWarning"],
+        ["-Werror::fake_smolvm.SmolvmHazardWarning"],
+    ],
+)
+def test_minor_ones_fail_where_warnings_are_errors(
+    pytester: pytest.Pytester, how: list[str]
+) -> None:
+    walk(pytester, 'run("machine stop --name typo")')
+    result = pytester.runpytest_subprocess(*how)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "H5: stop of an unknown machine succeeds",
+            "  called:  machine stop (machine typo)",
+            'on purpose? @pytest.mark.smolvm_allows("H5", reason=...)',
+            "calls of smolvm:",
+            "*smolvm machine stop --name typo",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*verdict.py*")
+    result.stdout.no_fnmatch_line("E   *")
+
+
+@pytest.mark.parametrize("filters", [["-We"], []])
+def test_minor_ones_without_the_warnings_of_pytest(
+    pytester: pytest.Pytester, filters: list[str]
+) -> None:
+    walk(pytester, 'run("machine stop --name typo")')
+    run = [sys.executable, *filters, "-m", "pytest", "-p", "no:warnings"]
+    result = pytester.run(*run)
+    result.assert_outcomes(passed=2, errors=2 if filters else 0)
+    result.stdout.no_fnmatch_line("*verdict.py*")
+
+
+def test_a_failed_test_is_not_failed_again_by_a_warning(pytester: pytest.Pytester) -> None:
+    walk(pytester, 'run("machine stop --name typo")', "assert False, 'mine'")
+    pytester.runpytest("-Werror").assert_outcomes(failed=2)
+
+
+def test_junit_tells_the_timeline(pytester: pytest.Pytester) -> None:
+    walk(pytester, 'run("machine create -e K=hunter22 box")', "assert False")
+    pytester.runpytest("--junitxml=junit.xml").assert_outcomes(failed=2)
+    xml = ET.parse(pytester.path / "junit.xml")  # noqa: S314  our own
+    found = xml.findall(".//testcase/properties/property[@name='smolvm calls']")
+    assert len(found) == 2
+    for one in found:
+        assert "ok  smolvm machine create -e 'K=***' box" in one.attrib["value"]
 
 
 def test_a_failed_test_is_told_about_its_failure_only(pytester: pytest.Pytester) -> None:
@@ -134,8 +191,8 @@ def test_a_failed_test_is_told_about_its_failure_only(pytester: pytest.Pytester)
 def test_allowance_needs_a_hazard_and_a_reason(pytester: pytest.Pytester, marker: str) -> None:
     walk(pytester, "pass", marker=f"@pytest.mark.smolvm_allows({marker})")
     result = pytester.runpytest()
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*smolvm_allows takes hazards and a reason*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *smolvm_allows takes hazards and a reason*"])
 
 
 def test_allowance_of_a_suite_needs_a_reason(pytester: pytest.Pytester) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fake_smolvm.install import install
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -44,13 +46,47 @@ def test_real(
     result.stdout.fnmatch_lines([f"smolvm: real 0.8.0 ({stand_in})", "*mode real 0.8.0*"])
 
 
-@pytest.mark.parametrize("missing", ["no smolvm", "named one"])
-def test_real_without_a_binary_ends_the_run(pytester: pytest.Pytester, missing: str) -> None:
+def test_real_without_a_binary_ends_the_run(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SAYS_MODE)
-    named = ["--smolvm-binary=/no/smolvm"] if missing == "named one" else []
-    result = pytester.runpytest("--smolvm=real", *named)
+    result = pytester.runpytest("--smolvm=real")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR:*is not an executable" if named else "ERROR:*no smolvm*"])
+    result.stderr.fnmatch_lines(["ERROR:*no smolvm*"])
+
+
+@pytest.mark.parametrize("how", ["--smolvm-binary", "$SMOLVM_BINARY"])
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("/no/smolvm", "No such file or directory"),
+        ("no-smolvm", "there is none of that name on PATH"),
+        ("{folder}", "but a folder"),
+        ("{folder}/file", "it may not be run (chmod +x[?])"),
+        ("{folder}/file/smolvm", "Not a directory"),
+    ],
+)
+def test_named_binary_that_is_none(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, named: str, why: str, how: str
+) -> None:
+    (pytester.path / "file").touch()
+    named = named.format(folder=pytester.path)
+    args = ["--smolvm=real"]
+    if how == "--smolvm-binary":
+        args.append(f"--smolvm-binary={named}")
+    else:
+        monkeypatch.setenv("SMOLVM_BINARY", named)
+    pytester.makepyfile(SAYS_MODE)
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {how}: '{named}' is not an executable*{why}"])
+
+
+def test_binary_without_the_mode_is_checked_and_the_header_says_so(
+    pytester: pytest.Pytester, stand_in: Path
+) -> None:
+    pytester.makepyfile(SAYS_MODE)
+    result = pytester.runpytest(f"--smolvm-binary={stand_in}")
+    result.stdout.fnmatch_lines(["smolvm: fake 0.8.0; --smolvm-binary is for tests marked real*"])
+    assert pytester.runpytest("--smolvm-binary=/no").ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_auto_takes_the_real_one_if_there_is_one(
@@ -60,6 +96,9 @@ def test_auto_takes_the_real_one_if_there_is_one(
     pytester.runpytest("--smolvm=auto").stdout.fnmatch_lines(["smolvm: fake 0.8.0"])
     monkeypatch.setenv("PATH", str(stand_in.parent), prepend=":")
     pytester.runpytest("--smolvm=auto").stdout.fnmatch_lines(["smolvm: real 0.8.0 *"])
+    # Nor is the fake, installed in front of everything, a real one.
+    monkeypatch.setenv("PATH", str(install(pytester.path / "installed").parent), prepend=":")
+    pytester.runpytest("--smolvm=auto").stdout.fnmatch_lines(["smolvm: fake 0.8.0"])
 
 
 @pytest.mark.parametrize(
@@ -67,14 +106,28 @@ def test_auto_takes_the_real_one_if_there_is_one(
     [
         ("#!/bin/sh\nexec python -m fake_smolvm\n", "*is the fake, not a real smolvm*"),
         ("#!/bin/sh\necho git version 2\n", "*does not say that it is smolvm*"),
-        ("#!/bin/no-such-thing\n", "*--version: *"),
+        ("#!/bin/no-such-thing\n", "*--version: No such file or directory"),
+        ("no format that is known", "*--version: Exec format error"),
+        ("#!/bin/sh\n", "*does not say that it is smolvm: its --version says nothing, exit code 0"),
+        ("#!/bin/sh\necho smolvm new\n", "*its --version says 'smolvm new', exit code 0"),
+        ("#!/bin/sh\nsleep 60\n", "*--version says nothing for 0.1 seconds: is it a smolvm[?]"),
+        ('#!/bin/sh\nexec {fake} "$@"\n', "*is the fake, not a real smolvm"),
     ],
 )
 def test_what_is_no_smolvm_of_the_right_kind(
-    pytester: pytest.Pytester, tmp_path: Path, text: str, complaint: str
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str,
+    complaint: str,
 ) -> None:
+    monkeypatch.setattr("fake_smolvm.harness.settings._VERSION_TIMEOUT_SECONDS", 0.1)
+    hidden = tmp_path / "hidden"
+    hidden.symlink_to(install(tmp_path / "installed"))
+    if "sleep" not in text:
+        monkeypatch.undo()
     binary = tmp_path / "smolvm"
-    binary.write_text(text, encoding="utf-8")
+    binary.write_text(text.replace("{fake}", str(hidden)), encoding="utf-8")
     binary.chmod(0o755)
     result = pytester.runpytest("--smolvm=real", f"--smolvm-binary={binary}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -112,7 +165,7 @@ def test_unknown_mode(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: smolvm mode 'genuine' is none of fake, real, auto, replay"]
+        ["ERROR: ini smolvm: smolvm mode 'genuine' is none of fake, real, auto, replay"]
     )
 
 
@@ -164,7 +217,8 @@ def test_real_of_a_later_version(
         """
     )
     script = binary.read_text(encoding="utf-8")
-    case = f'  "machine delete "*) echo "$*" > {pytester.path}/deleted;;\n  *) echo "error'
+    act = f'echo "$*" > {pytester.path}/deleted; rm "$HOME/ls"'
+    case = f'  "machine delete "*) {act};;\n  *) echo "error'
     binary.write_text(
         script.replace('"machine delete -f "*', '"unused "*').replace('  *) echo "error', case),
         encoding="utf-8",
@@ -172,6 +226,35 @@ def test_real_of_a_later_version(
     result = pytester.runpytest("--smolvm=real", f"--smolvm-binary={binary}")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["smolvm: real 1.4.0 *"])
+
+
+LIST = '"machine ls --json")'
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ('"machine delete "*) echo "Error: x" >&2; exit 1;;', "*'box', running; * 'Error: x'*"),
+        (f'{LIST} echo "Error: locked" >&2; exit 1;;', "*lists no *: 'Error: locked'*"),
+        (f'{LIST} echo "{{}}}}";;', "*lists no machines: '{}}', exit code 0*"),
+        (f'{LIST} echo "[3]";;', "*lists no machines: *"),
+        (f'{LIST} rm "$0"; echo "[]";;', "*could not be cleaned up: *No such file*"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_cleaned_up_is_named(
+    pytester: pytest.Pytester, stand_in: Path, case: str, said: str
+) -> None:
+    script = stand_in.read_text(encoding="utf-8")
+    stand_in.write_text(script.replace("in\n  --version)", f"in\n  {case}\n  --version)"))
+    pytester.makepyfile(
+        """
+        def test_it(smolvm):
+            (smolvm.home / "ls").write_text('[{"name": "box", "state": "running"}]')
+        """
+    )
+    result = pytester.runpytest("--smolvm=real", f"--smolvm-binary={stand_in}")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([said])
 
 
 def test_orphan_of_a_real_machine_is_found_and_ended(

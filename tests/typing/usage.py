@@ -6,7 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
+import fake_smolvm
 import smolvm_wrapper
+from fake_smolvm import (
+    Call,
+    Calls,
+    InProcessFixture,
+    SandboxError,
+    SmolvmFixture,
+    SmolvmHazardWarning,
+    Verdict,
+    check,
+    sandbox,
+)
 from smolvm_wrapper import (
     AsyncExecStream,
     AsyncMachine,
@@ -100,3 +112,30 @@ def errors() -> None:
         assert_type(error.argv, list[str])
     except SmolvmError as error:
         assert_type(error.stderr, str)
+
+
+def fixtures(smolvm: SmolvmFixture, fake_smolvm: InProcessFixture) -> None:
+    assert_type(smolvm.mode, Literal["fake", "real", "replay"])
+    assert_type(smolvm.calls, Calls)
+    assert_type(smolvm.calls[0], Call)
+    assert_type(smolvm.calls.filter("machine start").assert_called_once(), Call)
+    assert_type(smolvm.machine("box").state, str)
+    assert_type(smolvm.run("machine", "ls").stdout, str)
+    smolvm.fault("machine start", rc=3, machine="box", times=1)
+    fake_smolvm.guest_command("make", stdout="done")
+    smolvm.fault("machine start", rc="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    smolvm.falt("machine start")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def machine_of(smolvm: SmolvmFixture) -> fake_smolvm.Machine:
+    return smolvm.machine("box")
+
+
+def blocks() -> None:
+    try:
+        with sandbox("real", cli="1.4.0", allows={"H3": "to show it"}) as smolvm:
+            assert_type(smolvm, SmolvmFixture)
+    except SandboxError as error:
+        assert_type(error.args, tuple[Any, ...])
+    assert_type(SmolvmHazardWarning("H5"), SmolvmHazardWarning)
+    assert_type(check(["machine", "ls"]), list[Verdict])
