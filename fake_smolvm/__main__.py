@@ -69,6 +69,6 @@ def _check(line: Sequence[str], versions: str | None) -> int:
 
 
 if __name__ == "__main__":
-    # An argument that is not UTF-8 goes out as it came in.
+    # A path that is not UTF-8 goes out as it came in, whatever the locale.
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     sys.exit(main(sys.argv[1:]))

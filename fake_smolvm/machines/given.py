@@ -87,7 +87,7 @@ def check(data: object, fields: Mapping[str, str], what: str, required: Iterable
 
 
 def _a(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    return f"{'an' if word[0] in 'aei' else 'a'} {word}"
 
 
 def _shown(value: object) -> str:

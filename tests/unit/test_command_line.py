@@ -226,3 +226,57 @@ def test_json_is_written_and_read_as_the_standard_library_does(value: object) ->
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - there is no text to match
         fastjson.loads(text)
+
+
+@pytest.mark.parametrize("what", ["a program", "a link to one", "a link to nothing", "a folder"])
+def test_what_is_not_the_fake_is_never_replaced_by_it(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "smolvm"
+    real = tmp_path / "real"
+    real.write_text("#!/bin/sh\n")
+    match what:
+        case "a program":
+            place.write_text("#!/bin/sh\n")
+        case "a link to one":
+            place.symlink_to(real)
+        case "a link to nothing":
+            place.symlink_to(tmp_path / "none")
+        case "a folder":
+            place.mkdir()
+    before = place.lstat()
+    assert ask(["install", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"fake_smolvm: {place}: this is not the fake, and stays: remove it first\n"
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert real.read_text() == "#!/bin/sh\n"
+
+
+def test_an_earlier_fake_is_replaced(tmp_path: Path) -> None:
+    assert ask(["install", str(tmp_path)]) == 0
+    first = (tmp_path / "smolvm").stat().st_ino
+    assert ask(["install", str(tmp_path)]) == 0
+    assert (tmp_path / "smolvm").stat().st_ino != first
+    assert [file.name for file in tmp_path.iterdir()] == ["smolvm"]
+
+
+def test_where_nothing_can_be_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file/below"):
+        assert ask(["install", str(folder)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith(f"fake_smolvm: {tmp_path / 'file'}")
+        assert said.err.count("\n") == 1
+
+
+def test_a_path_that_is_not_utf_8_goes_out_as_it_came_in(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    done = subprocess.run(
+        [sys.executable, "-m", "fake_smolvm", "install", folder],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, folder + b"/smolvm\n", b"")

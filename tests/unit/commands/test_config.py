@@ -83,6 +83,49 @@ def test_a_wrong_file_counts_as_none_where_the_real_one_has_it_so(
 
 
 @pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("\ufeff[machines.defaults]\nregistry = 'x'\n", ""),
+        (f"[cloud]\ntoken_expires_at = {'9' * 5000}\n", "number too large"),
+        (f"[machines]\nx = {'[' * 5000}\n", "recursion limit exceeded"),
+    ],
+    ids=["byte-order mark", "digits", "nested"],
+)
+def test_an_odd_file_is_read_or_refused(fake: Fake, text: str, fault: str) -> None:
+    configure(fake, text)
+    assert fake("config", "show").code == 0
+    refused = fake("pack", "inspect", "app")
+    assert ("TOML parse error" in refused.err) == bool(fault)
+    assert fault in refused.err
+
+
+@pytest.mark.parametrize("colours", [{}, {"NO_COLOR": ""}, {"NO_COLOR": "1"}])
+def test_a_warning_is_coloured_unless_that_is_not_wanted(
+    fake: Fake, colours: dict[str, str]
+) -> None:
+    fake.env |= colours
+    for said in (
+        fake("machine", "run", "--docker-config").err,
+        fake("machine", "run", "--docker-config", "-d", "-i", "ubuntu:1").err,
+    ):
+        first, second = said.splitlines()[:2]
+        plain = first.endswith("Z  WARN Docker config directory not found")
+        assert plain or first.endswith("\x1b[33m WARN\x1b[0m Docker config directory not found")
+        assert plain == (colours == {"NO_COLOR": "1"})
+        assert second.startswith(("Error: config operation failed: machine run", "warning: -i/-t"))
+
+
+def test_where_a_docker_config_is_looked_for(fake: Fake) -> None:
+    for chosen, found in (("/no/such", False), ("", False), (str(fake.cwd), True)):
+        fake.env["DOCKER_CONFIG"] = chosen
+        said = fake("machine", "run", "--docker-config").err
+        assert ("Docker config directory not found" in said) != found
+    del fake.env["DOCKER_CONFIG"]
+    (fake.home / ".docker").mkdir()
+    assert "not found" not in fake("machine", "run", "--docker-config").err
+
+
+@pytest.mark.parametrize(
     ("editor", "code", "said"),
     [
         ("true", 0, "Configuration valid: 0 machine registries, 0 image registries configured\n"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from zlib import crc32
 
 import pytest
 
+from fake_smolvm.errors import LimitError
 from fake_smolvm.machines import artifacts
 from fake_smolvm.machines.artifacts import ArtifactError, Cache, Footer, Manifest
 from fake_smolvm.machines.paths import Paths
@@ -194,6 +196,138 @@ def test_an_asset_that_is_a_link_is_nothing(tmp_path: Path, paths: Paths, linked
     artifacts.fill_root(cache.entry(footer), manifest(), str(root))
     assert not any(root.iterdir())
     assert [entry.name for entry in secret.iterdir()] == ["aaaaaaaaaaaa.tar"]
+
+
+STORED, REPEATED, RESERVED = 0, 1, 3
+
+
+def frame(*blocks: tuple[int, int, bytes], header: bytes = b"\xc0\x38", size: int = -1) -> bytes:
+    """Make a zstd frame of (kind, length, content); a block of one kind may be many."""
+    said = sum(length for _, length, _ in blocks) if size < 0 else size
+    made = [b"\x28\xb5\x2f\xfd", header, said.to_bytes(8, "little")]
+    for number, (kind, length, content) in enumerate(blocks, 1):
+        last = number == len(blocks)
+        made += [(last | kind << 1 | length << 3).to_bytes(3, "little"), content]
+    return b"".join(made)
+
+
+def packed(path: Path, assets: bytes, **fields: Any) -> str:
+    text = manifest(**fields).to_json()
+    footer = Footer((0, 0, len(assets), len(assets), len(text)), crc32(assets + text))
+    path.write_bytes(assets + text + footer.to_bytes())
+    return str(path)
+
+
+ZEROS = (REPEATED, 128 << 10, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("assets", "says"),
+    [
+        (b"", "incomplete frame"),
+        (b"xxxx", "Unknown frame descriptor"),
+        (frame((STORED, 5, b"hello"))[:-2], "incomplete frame"),
+        (frame((STORED, 5, b"hello"), header=b"\xc8\x38"), "Unsupported frame parameter"),
+        (frame((REPEATED, 2**21 - 1, b"\0")), "Data corruption detected"),
+        (frame((RESERVED, 5, b"hello")), "Data corruption detected"),
+        (frame((STORED, 5, b"hello"), size=4), "Destination buffer is too small"),
+        (frame((STORED, 5, b"hello"), size=6), "Data corruption detected"),
+        (
+            frame(*[ZEROS] * 1100, header=b"\xe0"),
+            "Frame requires too much memory for decoding",
+        ),
+    ],
+)
+def test_a_frame_that_is_none_is_refused_in_zstds_words(
+    tmp_path: Path, paths: Paths, assets: bytes, says: str
+) -> None:
+    # Each asked of the real 0.8.0, on 2026-11-25.
+    path = packed(tmp_path / "a.smolmachine", assets)
+    with pytest.raises(ArtifactError) as refused:
+        Cache(paths).add(path, artifacts.read_footer(path))
+    assert str(refused.value) == says
+    assert not list((tmp_path / "home").rglob("*.tar"))
+
+
+def sparse(size: int) -> bytes:
+    header = bytearray(tar(member("s"))[:512])
+    header[156:157] = b"S"
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    "assets",
+    [
+        frame(*[ZEROS] * 1100),
+        frame(*[ZEROS] * 100_000),
+        artifacts.stored_frame(sparse(8**11 - 1)),
+        artifacts.stored_frame(artifacts.pack([(LAYER, sparse(8**11 - 1))])),
+    ],
+    ids=["144 MB", "13 GB", "a sparse file", "a sparse file in a layer"],
+)
+def test_what_unpacks_to_far_more_than_it_is_is_refused(
+    tmp_path: Path, paths: Paths, assets: bytes
+) -> None:
+    path = packed(tmp_path / "a.smolmachine", assets)
+    footer = artifacts.read_footer(path)
+    with pytest.raises(LimitError, match=f"over {artifacts.GROWTH_LIMIT} more than it has"):
+        Cache(paths).add(path, footer)
+    assert not os.path.exists(Cache(paths).entry(footer))
+
+
+def damaged(header: slice, value: bytes) -> bytes:
+    data = bytearray(artifacts.pack([("a", b"x" * 600), ("b", b"y" * 600)]))
+    data[header] = value
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (damaged(slice(0, 1), b"z"), "archive header checksum mismatch"),
+        (damaged(slice(1536, 1537), b"z"), "archive header checksum mismatch"),
+        (damaged(slice(700, None), b""), "failed to unpack 'a': failed to unpack `"),
+        (tar(member("x" * 300)), "failed to unpack 'xxx"),
+        (tar(member("d/" * 3000)), "failed to unpack 'd/d/"),
+        (b"garbage" * 200, "failed to read entire block"),
+        (tar(member("y" * 200))[:1024] * 2000, "failed to read entire block"),
+    ],
+    ids=["first", "second", "cut", "long", "deep", "garbage", "endless names"],
+)
+def test_a_tar_that_is_broken_says_so(
+    tmp_path: Path, paths: Paths, layer: bytes, says: str
+) -> None:
+    path = packed(tmp_path / "a.smolmachine", artifacts.stored_frame(layer))
+    with pytest.raises(ArtifactError) as refused:
+        Cache(paths).add(path, artifacts.read_footer(path))
+    assert str(refused.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"workdir": "/a\0b"}, "invalid type: `workdir`"),
+        ({"cpus": 256}, "invalid type: `cpus`, expected u8"),
+        ({"image": "\ud800"}, "lone leading surrogate"),
+        ({"assets": {"layers": [5]}}, "invalid type: `assets`"),
+        ({"assets": {"layers": [{}]}}, "missing field `digest`"),
+        ({"assets": {"layers": [{"digest": "d", "path": 5, "size": 1}]}}, "invalid type: `path`"),
+    ],
+)
+def test_a_manifest_is_checked_whole(fields: dict[str, Any], says: str) -> None:
+    text = json.dumps(json.loads(manifest().to_json()) | fields).encode()
+    with pytest.raises(ArtifactError, match="JSON error: ") as refused:
+        Manifest.from_json(text)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"cpus": ' + b"9" * 5000 + b"}", b'{"a": NaN}'])
+def test_a_manifest_that_python_does_not_read_is_refused(text: bytes) -> None:
+    with pytest.raises(ArtifactError, match="JSON error: "):
+        Manifest.from_json(text)
 
 
 def test_a_frame_of_the_real_one_is_recognised_without_its_contents(

@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.machines.egress import Network, ResolutionError, allowed_cidrs, reach, resolve
+from fake_smolvm.errors import SetupError
+from fake_smolvm.machines.egress import (
+    VARIABLE,
+    Network,
+    ResolutionError,
+    allowed_cidrs,
+    network_of,
+    reach,
+    resolve,
+)
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 
@@ -47,6 +56,62 @@ def test_who_is_reached(
     found = reach(machine(**fields), destination, WORLD)
     assert (found.verdict, found.unenforced) == (verdict, unenforced)
     assert bool(found) == (verdict == "allowed")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_asked_for"),
+    [
+        ("no-such-host.example", True),
+        ("a_b.example.", True),
+        ("x" * 63, True),
+        (".", True),
+        *[
+            (name, False)
+            for name in ("", "..", ".a", "a..b", "a b", "a/b", "-a", "é", "x" * 64, "a." * 130)
+        ],
+    ],
+)
+def test_a_name_that_no_server_is_asked_for_is_not_known(
+    tmp_path: Path, name: str, is_asked_for: bool
+) -> None:
+    with pytest.raises(ResolutionError) as told:
+        resolve(Paths({"HOME": str(tmp_path)}), name)
+    assert str(told.value).endswith(
+        "Temporary failure in name resolution" if is_asked_for else "Name or service not known"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("x = [", "Invalid value"),
+        ("hosts = 5", "hosts is 5, not a table"),
+        ("host = {}", "a network has no 'host', only hosts, answer"),
+        ("[hosts]\na = 5", "hosts: a is 5, not an address or a list of them"),
+        ("[hosts]\na = ['b']", "not an address"),
+        ("[[answer]]\nbody = ''", "answer 0 needs a url"),
+        ("[[answer]]\nurl = 'u'\nstatus = 'ok'", "status is 'ok', not an HTTP status"),
+        ("[[answer]]\nurl = 'u'\nstaus = 200", "answer 0 has no 'staus', only url, status"),
+    ],
+)
+def test_a_network_that_makes_no_sense_is_one_sentence(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    (tmp_path / "n.toml").write_text(text)
+    with pytest.raises(SetupError) as told:
+        network_of({VARIABLE: str(tmp_path / "n.toml")})
+    assert told.value.message.startswith(f"{VARIABLE}: {tmp_path}/n.toml: ")
+    assert fault in told.value.message
+
+
+def test_a_network_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    for path, reason in (
+        (tmp_path / "none", "No such file or directory (os error 2)"),
+        (tmp_path, "not a file"),
+    ):
+        with pytest.raises(SetupError) as told:
+            network_of({VARIABLE: str(path)})
+        assert told.value.message == f"{VARIABLE}: {path}: {reason}"
 
 
 @pytest.mark.parametrize(

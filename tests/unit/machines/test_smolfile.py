@@ -145,6 +145,31 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "message"),
+    [
+        (f"cpus = {'9' * 5000}", 8, "number too large to fit in target type"),
+        (f"cpus = -{'9' * 5000}", 8, "number too small to fit in target type"),
+        (f"cpus = 0x{'f' * 5000}", 8, "number too large to fit in target type"),
+        (f"cpus = {'[' * 5000}", 87, "recursion limit exceeded"),
+    ],
+    ids=["digits", "negative", "hexadecimal", "nested"],
+)
+def test_more_than_python_reads_is_a_mistake_as_any_other(
+    tmp_path: Path, text: str, where: int, message: str
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        merged(tmp_path, text, Record("m1", 0))
+    assert f"TOML parse error at line 1, column {where}\n" in caught.value.message
+    assert caught.value.message.endswith(f"^\n{message}\n")
+
+
+def test_a_duration_of_more_digits_than_python_reads_is_none(tmp_path: Path) -> None:
+    record = Record("m1", 0)
+    merged(tmp_path, f'[health]\ninterval = "{"9" * 5000}s"\ntimeout = "{"0" * 5000}7s"', record)
+    assert (record.health_interval_secs, record.health_timeout_secs) == (None, 7)
+
+
 @pytest.mark.parametrize("text", MISTAKES)
 def test_a_mistake_is_worded_as_the_real_one_words_it(tmp_path: Path, text: str) -> None:
     line, column, shown, marks, message = MISTAKES[text]
