@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fake_smolvm.install import write_executable
-from fake_smolvm.machines import egress
+from fake_smolvm.machines import egress, spare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,4 +80,4 @@ class Sandbox:
 
     def remove(self) -> None:
         """Remove the place and all that is in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        spare.remove_tree(str(self.folder))

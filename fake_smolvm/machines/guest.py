@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fake_smolvm.host import Host
     from fake_smolvm.machines.egress import Reach
     from fake_smolvm.machines.guest_commands import Command, Invocation
+    from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record
@@ -61,6 +62,30 @@ SSH_AGENT = "/tmp/ssh-agent.sock"  # noqa: S108 - in the guest
 _KERNEL_THREADS = ("kthreadd", "kworker/0:0-eve", "ksoftirqd/0", "rcu_preempt", "kswapd0")
 _AGENT_PID = 360
 _FIRST_PID = 640
+
+
+def files(paths: Paths, record: Record, image: Image | None = None) -> GuestTree:
+    """Return a machine's files, laid out if they were not yet, with its volumes in their places.
+
+    `image` is the record's, if it is known already.
+    """
+    root = paths.guest_root(record.name)
+    if not guest_root.is_laid_out(root):
+        if image is None and record.image is not None:
+            image = images.find(paths.env, record.image)
+        spare.take(paths, root)
+        guest_root.lay_out(root, identity_of(image), (image and image.workdir) or "/")
+    for _, place, _ in record.mounts:
+        # Where a volume goes there is a folder, as the agent makes it.
+        guest_root.make_folder(root, place)
+    if record.ssh_agent:
+        guest_root.make_file(root, SSH_AGENT)
+    return GuestTree(root, record.mounts)
+
+
+def identity_of(image: Image | None) -> guest_root.Identity:
+    """Return how the guest of an image looks, or that of a bare machine."""
+    return guest_root.load(images.BARE_IDENTITY if image is None else image.identity)
 
 
 class SpawnError(Exception):
@@ -112,27 +137,19 @@ class Guest:
         self.process = process
         self.root = paths.guest_root(record.name)
         self.mounts = record.mounts
-        self.tree = GuestTree(self.root, self.mounts)
         self.hostname = "localhost"
         self.cpus = record.cpus
         self.memory_mib = record.mem
         self.storage_gib = record.storage_gb or 20
         self.overlay_gib = record.overlay_gb or 10
         image = None if record.image is None else images.find(paths.env, record.image)
-        self.identity = guest_root.load(images.BARE_IDENTITY if image is None else image.identity)
+        self.identity = identity_of(image)
         self.user = 0 if image is None else image.user
-        spare.take(paths, self.root)
-        workdir = None if image is None else image.workdir
-        guest_root.lay_out(self.root, self.identity, workdir or "/")
+        self.tree = files(paths, record, image)
         if os.path.exists(f"{self.root}/.smolvm-packages"):
             from fake_smolvm.machines.packages import with_installed
 
             self.identity = with_installed(self.identity, self.root)
-        for _, place, _ in self.mounts:
-            # Where a volume goes there is a folder, as the agent makes it.
-            guest_root.make_folder(self.root, place)
-        if record.ssh_agent:
-            guest_root.make_file(self.root, SSH_AGENT)
 
     def run(
         self,

@@ -65,9 +65,19 @@ class Invocation:
         self.stderr(line.encode("utf-8", "surrogateescape"))
         return 1
 
-    def host_path(self, path: str) -> str:
-        """Give the host path of a guest path; raises OSError."""
-        return self.guest.tree.host_path(os.path.join(self.cwd, path))
+    def path(self, path: str) -> str:
+        """Return the absolute guest path of one that may be relative."""
+        return os.path.join(self.cwd, path)
+
+    def open(self, path: str, flags: int) -> int:
+        """Open a file of the guest's; return its descriptor. Raise OSError."""
+        return self.guest.tree.open(self.path(path), flags)
+
+    def save(self, path: str, content: bytes) -> None:
+        """Put a content into a file of the guest's, whatever was in it; raise OSError."""
+        file = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with open(file, "wb", buffering=0) as stream:
+            stream.write(content)
 
 
 def _true(_: Invocation) -> int:
@@ -187,24 +197,23 @@ def _yes(call: Invocation) -> int:
 def _dd(call: Invocation) -> int:
     words = dict(word.split("=", 1) for word in call.argv[1:])
     size = _size(words.get("bs", "512"))
-    count = int(words["count"]) if "count" in words else None
-    limit = None if count is None else size * count
-    total = 0
+    limit = size * int(words["count"]) if "count" in words else None
     target = words.get("of")
-    file = -1
+    doing = f"can't open '{target}'"
+    total, file = 0, -1
     try:
         if target is not None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-            flags |= 0 if words.get("conv") == "notrunc" else os.O_TRUNC
-            file = os.open(call.host_path(target), flags, 0o644)
+            truncate = 0 if words.get("conv") == "notrunc" else os.O_TRUNC
+            file = call.open(target, os.O_WRONLY | os.O_CREAT | truncate)
+            doing = "write error"
         source = words.get("if", "-")
-        if source == "/dev/zero" and limit is not None and file >= 0:
-            os.truncate(file, limit)  # holes read as zeros
-            total = limit
+        if source == "/dev/zero" and file >= 0:
+            total = _zeros(call, file, limit)  # Holes read as zeros.
         else:
             for chunk in _chunks(call, source):
                 kept = chunk if limit is None else chunk[: limit - total]
                 if file >= 0:
+                    _room_for(call, total + len(kept))
                     os.write(file, kept)
                 else:
                     call.out(kept)
@@ -212,7 +221,7 @@ def _dd(call: Invocation) -> int:
                 if limit is not None and total >= limit:
                     break
     except OSError as error:
-        return call.complain(f"can't open '{target}': {os.strerror(error.errno or 0)}")
+        return call.complain(f"{doing}: {os.strerror(error.errno or 0)}")
     finally:
         if file >= 0:
             os.close(file)
@@ -223,6 +232,24 @@ def _dd(call: Invocation) -> int:
             f"{total} bytes ({_readable(total)}) copied, 0.001000 seconds\n".encode()
         )
     return 0
+
+
+def _zeros(call: Invocation, file: int, limit: int | None) -> int:
+    disk = _disk_size(call)
+    os.truncate(file, disk if limit is None else min(limit, disk))
+    _room_for(call, disk + 1 if limit is None else limit)
+    return limit or 0
+
+
+def _room_for(call: Invocation, size: int) -> None:
+    """Raise OSError (ENOSPC) for a file that a disk of the machine has no room for."""
+    if size > _disk_size(call):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _disk_size(call: Invocation) -> int:
+    """Return the bytes of the larger of a machine's disks."""
+    return max(call.guest.overlay_gib, call.guest.storage_gib) << 30
 
 
 def _power(call: Invocation) -> int:
@@ -424,16 +451,23 @@ def _ln(call: Invocation) -> int:
 
 def _link(call: Invocation, flags: str, target: str, place: str) -> None:
     tree = call.guest.tree
-    link = os.path.join(call.cwd, place)
-    if os.path.isdir(tree.host_path(link, follow="n" not in flags)):
-        link = os.path.join(link, os.path.basename(target))
-    path = tree.host_path(link, follow=False)
-    if "f" in flags and os.path.lexists(path):
-        os.unlink(path)
+    link = call.path(place)
+    with tree.place(link, follow="n" not in flags) as found:
+        if found.is_folder():
+            link = os.path.join(link, os.path.basename(target))
+    if "s" not in flags:
+        with tree.place(call.path(target), follow=False) as there:
+            there.stat()
+    if "f" in flags:
+        with tree.place(link, follow=False) as old:
+            try:
+                old.remove()
+            except FileNotFoundError:
+                pass
     if "s" in flags:
-        os.symlink(target, path)
+        tree.symlink(target, link)
     else:
-        os.link(call.host_path(target), path)
+        tree.link(call.path(target), link)
 
 
 def _wget(call: Invocation) -> int:
@@ -454,8 +488,7 @@ def _wget(call: Invocation) -> int:
         call.out(body)
         return 0
     try:
-        with open(call.host_path(output), "wb") as file:
-            file.write(body)
+        call.save(output, body)
     except OSError as error:
         return call.complain(f"can't open '{output}': {os.strerror(error.errno or 0)}")
     return 0
@@ -511,8 +544,11 @@ def _curl(call: Invocation) -> int:
     if output is None:
         call.out(body)
         return 0
-    with open(call.host_path(output), "wb") as file:
-        file.write(body)
+    try:
+        call.save(output, body)
+    except OSError as error:
+        call.complain(f"(23) Failed to open {output}: {os.strerror(error.errno or 0)}")
+        return 23
     return 0
 
 
@@ -638,7 +674,7 @@ def _chunks(call: Invocation, name: str) -> Iterator[bytes]:
         while True:
             yield bytes(_CHUNK) if name == "/dev/zero" else os.urandom(_CHUNK)
     elif name != "/dev/null":
-        file = os.open(call.host_path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = call.open(name, os.O_RDONLY)
         try:
             while data := os.read(file, _CHUNK):
                 yield data

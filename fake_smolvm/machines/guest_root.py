@@ -93,12 +93,17 @@ def load(name: str) -> Identity:
     return identity
 
 
+def is_laid_out(root: str) -> bool:
+    """Return whether a machine's root has its first files."""
+    return os.path.exists(os.path.join(root, _READY))
+
+
 def lay_out(root: str, identity: Identity, workdir: str = "/") -> None:
     """Give a machine's root its first files, once; what is there already stays as it is.
 
     `workdir` is the folder that the image has for its commands.
     """
-    if os.path.exists(os.path.join(root, _READY)):
+    if is_laid_out(root):
         return
     os.makedirs(root, exist_ok=True)
     _make_folders(root, identity, workdir)
@@ -136,7 +141,7 @@ def _make_files(root: str, identity: Identity) -> None:
 def make_folder(root: str, path: str) -> None:
     """Make a folder of the guest's, and those above it, unless something else is there."""
     try:
-        os.makedirs(GuestTree(root).host_path(path), exist_ok=True)
+        GuestTree(root).place(f"{path}/-", make_folders=True).close()
     except OSError:
         pass
 
@@ -188,9 +193,9 @@ def show_command(root: str, folder: str, name: str) -> None:
 
 
 def _write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        file = os.open(GuestTree(root).host_path(path), flags, mode)
+        file = GuestTree(root).open(path, flags, mode)
     except OSError:
         return  # It is there, or an artifact's layers have no place for it.
     try:
