@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fake_smolvm.install import write_executable
-from fake_smolvm.machines import egress, spare
+from fake_smolvm.machines import egress
+from fake_smolvm.machines.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,4 +81,4 @@ class Sandbox:
 
     def remove(self) -> None:
         """Remove the place and all that is in it."""
-        spare.remove_tree(str(self.folder))
+        remove_tree(str(self.folder))

@@ -224,6 +224,10 @@ class Guest:
         known = self.identity.names
         for name, command in SYSTEM.items():
             yield name, command if name in known else missing
+        if self.mounts:
+            from fake_smolvm.machines.guest_files import COMMANDS
+
+            yield from COMMANDS.items()
         yield "__dd", STREAMING["dd"]
         yield "__command_v", command_v
         yield "__type", type_of
@@ -416,7 +420,7 @@ class Guest:
 
     def _interpreter(self, path: str) -> str:
         """Give what the first line of a script names; raises SpawnError if it is no script."""
-        with open(self.tree.host_path(path), "rb") as file:
+        with open(self.tree.open(path, os.O_RDONLY), "rb") as file:
             line = file.readline(256)
         if not line.startswith(b"#!"):
             raise SpawnError(errno.ENOEXEC)

@@ -8,6 +8,7 @@ the command is over while background children may go on.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -27,6 +28,16 @@ _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERS
 _REPLACED = "\ufffd"
 _CO_COROUTINE = 0x80
 _LIMIT = "resource limit exceeded"
+_FAILED = "io error: "
+_READ_ONLY = "filesystem is read-only"
+_BUSYBOX_REFUSALS = {
+    "dd": "can't open '{}'",
+    "install": "can't create '{}'",
+    "mkdir": "can't create directory '{}'",
+    "sed": "can't create temp file '{}XXXXXX'",
+    "truncate": "{}: open",
+    "unlink": "can't remove file '{}'",
+}
 
 
 class Shell:
@@ -42,6 +53,7 @@ class Shell:
         "_commands",
         "_ended",
         "_first",
+        "_has_bash",
         "_memory",
         "_more",
         "_on_end",
@@ -49,6 +61,7 @@ class Shell:
         "_passed",
         "_script",
         "_torn",
+        "_volumes",
     )
 
     def __init__(
@@ -68,6 +81,7 @@ class Shell:
         self._on_end = on_end
         self._ended: int | None = None
         self._commands = guest.identity.names
+        self._has_bash = guest.identity.has_bash
         self._script = script
         self._memory = guest.memory_mib << 20
         builtins = {
@@ -93,7 +107,14 @@ class Shell:
         # Mounts given to the constructor would be announced on the process's stderr.
         real = bashkit.FileSystem.real
         self._bash.mount("/", real(guest.root, writable=True))
+        self._volumes: list[tuple[str, int]] = []
         for source, place, read_only in guest.mounts:
+            if not os.path.isdir(source):
+                # Its host folder is gone: there is nothing in it, and nothing can be put there.
+                self._bash.mount(place, bashkit.FileSystem(), read_only=True)
+                continue
+            if not read_only:
+                self._volumes.append((source, os.stat(source).st_mode))
             mounted = real(source, writable=not read_only)
             self._bash.mount(place, mounted, read_only=read_only)
 
@@ -107,7 +128,6 @@ class Shell:
             memory.write_file("/fd0", stdin)
             self._bash.mount("/proc/self", memory)
             return
-        import os
         from shutil import rmtree
         from tempfile import mkdtemp
 
@@ -176,6 +196,7 @@ class Shell:
         result = self._bash.execute_sync(script, on_output=self._pass_on)
         if self._clean_up is not None:
             self._clean_up()
+        self._keep_volumes()
         if result.error is not None and result.error.startswith(_LIMIT):
             # What bashkit has no room for, the guest has no memory for: it gets killed.
             if largest_number(self._script) <= self._memory:
@@ -184,9 +205,19 @@ class Shell:
             return -9
         if result.error is None:
             self._pass_rest(result.stdout_bytes, result.stderr_bytes)
+        elif result.error.startswith(_FAILED):
+            # A command that meets such an error ends all of the script.
+            why = "Read-only file system" if _READ_ONLY in result.error else result.error
+            self._out(2, f"fake_smolvm: the guest's shell stopped here: {why}\n".encode())
         code = int(result.exit_code if self._ended is None else self._ended)
         self._on_end(code)
         return code
+
+    def _keep_volumes(self) -> None:
+        """Have the folder of each volume there again: nobody can remove what is mounted."""
+        for source, mode in self._volumes:
+            if not os.path.lexists(source):
+                os.mkdir(source, mode & 0o7777)
 
     def _pass_rest(self, *whole: bytes) -> None:
         for number, data in enumerate(whole):
@@ -251,12 +282,23 @@ class Shell:
             if name.removeprefix("sh: ") in self._commands:
                 return f"{name}: in this image, but not emulated by fake_smolvm\n"
             return f"{name}: not found\n"
-        path, read_only, _ = line.partition(": filesystem is read-only")
+        before, read_only, _ = line.partition(_READ_ONLY)
         if read_only:
-            return f"sh: can't create {path.rpartition(' ')[2]}: Read-only file system\n"
+            return self._refused(before.removesuffix(": io error: ").removesuffix(": "))
         if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
             return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
         return line
+
+
+    def _refused(self, doing: str) -> str:
+        """Say that something was not done because the file system is read-only."""
+        name, _, what = doing.partition(": ")
+        path = what.rpartition(" ")[2].strip("'")
+        if name == "sh":
+            what = f"can't create {path}"
+        elif not self._has_bash:
+            what = _BUSYBOX_REFUSALS.get(name, "{}").format(path)
+        return f"{name}: {what}: Read-only file system\n"
 
 
 def largest_number(script: str) -> int:

@@ -80,6 +80,22 @@ class Invocation:
             stream.write(content)
 
 
+def reason(call: Invocation, error: OSError) -> str:
+    """Return why something failed, in the words of the guest's C library."""
+    number = error.errno or 0
+    text = os.strerror(number)
+    return text if call.guest.identity.has_bash else _MUSL.get(number, text)
+
+
+_MUSL = {
+    errno.EBUSY: "Resource busy",
+    errno.ELOOP: "Symbolic link loop",
+    errno.EMFILE: "No file descriptors available",
+    errno.ENAMETOOLONG: "Filename too long",
+    errno.EXDEV: "Cross-device link",
+}
+
+
 def _true(_: Invocation) -> int:
     return 0
 
@@ -117,7 +133,7 @@ def _cat(call: Invocation) -> int:
         except OSError as error:
             reading = error.errno == errno.EISDIR
             doing = "read error" if reading else f"can't open '{name}'"
-            code = call.complain(f"{doing}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{doing}: {reason(call, error)}")
     return code
 
 
@@ -133,7 +149,7 @@ def _head(call: Invocation) -> int:
                 if left <= 0:
                     break
         except OSError as error:
-            code = call.complain(f"{name}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{name}: {reason(call, error)}")
     return code
 
 
@@ -221,7 +237,7 @@ def _dd(call: Invocation) -> int:
                 if limit is not None and total >= limit:
                     break
     except OSError as error:
-        return call.complain(f"{doing}: {os.strerror(error.errno or 0)}")
+        return call.complain(f"{doing}: {reason(call, error)}")
     finally:
         if file >= 0:
             os.close(file)
@@ -445,7 +461,7 @@ def _ln(call: Invocation) -> int:
         try:
             _link(call, flags, target, place)
         except OSError as error:
-            code = call.complain(f"{place}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{place}: {reason(call, error)}")
     return code
 
 
@@ -490,7 +506,7 @@ def _wget(call: Invocation) -> int:
     try:
         call.save(output, body)
     except OSError as error:
-        return call.complain(f"can't open '{output}': {os.strerror(error.errno or 0)}")
+        return call.complain(f"can't open '{output}': {reason(call, error)}")
     return 0
 
 
@@ -547,7 +563,7 @@ def _curl(call: Invocation) -> int:
     try:
         call.save(output, body)
     except OSError as error:
-        call.complain(f"(23) Failed to open {output}: {os.strerror(error.errno or 0)}")
+        call.complain(f"(23) Failed to open {output}: {reason(call, error)}")
         return 23
     return 0
 

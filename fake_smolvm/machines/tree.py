@@ -11,6 +11,8 @@ import errno
 import os
 from stat import S_ISDIR, S_ISLNK
 
+from fake_smolvm.machines.removal import remove_tree
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +93,7 @@ class GuestTree:
     def symlink(self, target: str, guest_path: str) -> None:
         """Make a symbolic link; raise OSError."""
         with self.place(guest_path, follow=False) as place:
-            place.check_writable()
+            place.check_new()
             os.symlink(target, place.name, dir_fd=place.folder)
 
     def link(self, source: str, guest_path: str) -> None:
@@ -102,9 +104,9 @@ class GuestTree:
         """
         with self.place(source, follow=False) as old, self.place(guest_path, follow=False) as new:
             old.stat()
+            new.check_new()
             if old.mount != new.mount:
                 raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-            new.check_writable()
             os.link(
                 old.name,
                 new.name,
@@ -272,6 +274,20 @@ class Place:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         self.check_writable()
 
+    def check_new(self) -> None:
+        """Raise OSError where nothing can be made: EEXIST before EROFS, as Linux has it."""
+        try:
+            self.stat()
+        except FileNotFoundError:
+            self.check_writable()
+        else:
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def mkdir(self, mode: int) -> None:
+        """Make a folder; raise OSError."""
+        self.check_new()
+        os.mkdir(self.name, mode, dir_fd=self.folder)
+
     def stat(self) -> os.stat_result:
         """Return what is there, a link itself; raise OSError."""
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
@@ -316,6 +332,13 @@ class Place:
             os.rmdir(self.name, dir_fd=self.folder)
         else:
             os.unlink(self.name, dir_fd=self.folder)
+
+
+    def remove_tree(self) -> None:
+        """Remove a folder and all that is in it, however deep; raise OSError for what stays."""
+        self.check_movable()
+        if not remove_tree(self.name, self.folder):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
 
 
 def _target(folder: int, name: str) -> str | None:
