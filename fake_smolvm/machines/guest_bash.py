@@ -11,6 +11,8 @@ import _thread
 import os
 import sys
 
+from fake_smolvm.machines.guest_commands import not_emulated_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +26,21 @@ _loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
 _MOST_IN_MEMORY = 8 << 20
 _NO_ROOM = b"fake_smolvm: killed: its shell has room for 32 MB at a time, a real guest for more\n"
+_MOST_OF_A_COMMAND = 32 << 20
+_TOO_MUCH = "killed: a script's commands have room for 32 MB of output each"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
 _CO_COROUTINE = 0x80
 _LIMIT = "resource limit exceeded"
 _FAILED = "io error: "
 _READ_ONLY = "filesystem is read-only"
+_PYTHON_LIMITS = (
+    "ModuleNotFoundError: No module named",
+    "AttributeError: module '",
+    "no external function handler configured",
+    "is disabled for security reasons",
+)
+"""What Python says of itself in bashkit, of which a real one has more."""
 _BUSYBOX_REFUSALS = {
     "dd": "can't open '{}'",
     "install": "can't create '{}'",
@@ -280,15 +291,19 @@ class Shell:
         name, not_found, _ = line.partition(": command not found")
         if not_found:
             if name.removeprefix("sh: ") in self._commands:
-                return f"{name}: in this image, but not emulated by fake_smolvm\n"
+                return f"{not_emulated_text(name.removeprefix('sh: '))}\n"
             return f"{name}: not found\n"
         before, read_only, _ = line.partition(_READ_ONLY)
         if read_only:
             return self._refused(before.removesuffix(": io error: ").removesuffix(": "))
+        if any(sign in line for sign in _PYTHON_LIMITS):
+            return (
+                f"fake_smolvm: the guest's Python is not the real one: {line.strip()}; provide what "
+                "the command answers with smolvm.guest_command(...), or [[guest]] in a scenario\n"
+            )
         if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
             return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
         return line
-
 
     def _refused(self, doing: str) -> str:
         """Say that something was not done because the file system is read-only."""
@@ -299,6 +314,33 @@ class Shell:
         elif not self._has_bash:
             what = _BUSYBOX_REFUSALS.get(name, "{}").format(path)
         return f"{name}: {what}: Read-only file system\n"
+
+
+def analyze(script: str) -> Any:
+    """Return what a script refers to, as bashkit tells it; None if it does not parse."""
+    bashkit = _load()
+    with _analyzing:
+        if not _analyzers:
+            _analyzers.append(bashkit.Bash(profile=bashkit.ExecutionProfile.Interactive))
+        try:
+            return _analyzers[0].analyze(script)
+        except bashkit.BashError:
+            return None
+
+
+def known_commands() -> frozenset[str]:
+    """Return the commands that bashkit has."""
+    if not _known:
+        bashkit = _load()
+        with _analyzing:
+            shell = bashkit.Bash(profile=bashkit.ExecutionProfile.Interactive)
+            _known.append(frozenset(shell.execute_sync("compgen -c").stdout.split()))
+    return _known[0]
+
+
+_known: list[frozenset[str]] = []
+_analyzing = _thread.allocate_lock()
+_analyzers: list[Any] = []
 
 
 def largest_number(script: str) -> int:
@@ -325,6 +367,15 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
     def builtin(context: Any) -> Any:
         out: list[bytes] = []
         err: list[bytes] = []
+        size = 0
+
+        def take(data: bytes) -> None:
+            nonlocal size
+            size += len(data)
+            if size > _MOST_OF_A_COMMAND:
+                raise MemoryError
+            out.append(data)
+
         stdin = (context.stdin or "").encode()
 
         def read(size: int) -> bytes:
@@ -341,11 +392,16 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
             env=context.env,
             cwd=context.cwd,
             read=read,
-            out=out.append,
+            out=take,
             stderr=err.append,
             wait=wait,
         )
-        code = command(call)
+        try:
+            code = command(call)
+        except MemoryError:
+            out.clear()
+            err.append(f"fake_smolvm: {context.name}: {_TOO_MUCH}\n".encode())
+            code = 137
         return bashkit.BuiltinResult(
             b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace"), code
         )

@@ -490,6 +490,8 @@ def _wget(call: Invocation) -> int:
     url, output = _wget_words(call.argv)
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
+    if failure in _UNANSWERED:
+        return _unanswered(call, host, url)
     if failure == "unresolved":
         return call.complain(f"bad address '{host}'")
     if failure is not None:
@@ -546,6 +548,9 @@ def _curl(call: Invocation) -> int:
     url = url if "://" in url else f"http://{url}"
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
+    if failure in _UNANSWERED:
+        _unanswered(call, host, url)
+        return 6 if failure == "unknown" else 7
     if failure == "unresolved":
         call.complain(f"(6) Could not resolve host: {host}")
         return 6
@@ -568,6 +573,20 @@ def _curl(call: Invocation) -> int:
     return 0
 
 
+_UNANSWERED = ("unknown", "no answer")
+
+
+def _unanswered(call: Invocation, host: str, url: str = "") -> int:
+    """Say that the test does not say what is out there, and how it does; return exit code 1."""
+    what = f"nothing answers {url}" if url else f"nothing is known of the host {host!r}"
+    call.stderr(
+        f"fake_smolvm: {call.argv[0]}: {what}, for nothing leaves this host; provide it with "
+        f"smolvm.outside_answer({url or 'URL'!r}, ...) and smolvm.outside_host({host!r}, ADDRESS), "
+        f"or in the file that $FAKE_SMOLVM_NETWORK names\n".encode("utf-8", "surrogateescape")
+    )
+    return 1
+
+
 def _host_of(url: str) -> str:
     host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
@@ -579,7 +598,10 @@ def _nslookup(call: Invocation) -> int:
         return call.complain("no name given")
     server = names[1] if len(names) > 1 else "1.1.1.1"
     answers = call.guest.reach(call.argv, server).verdict == "allowed"
-    addresses = call.guest.reach(call.argv, names[0]).addresses if answers else []
+    found = call.guest.reach(call.argv, names[0])
+    addresses = found.addresses if answers else []
+    if answers and found.unknown:
+        return _unanswered(call, names[0])
     if not answers:
         call.say(";; connection timed out; no servers could be reached\n")
         return 1
@@ -597,6 +619,8 @@ def _ping(call: Invocation) -> int:
     if not names:
         return call.complain("no host given")
     found = call.guest.reach(call.argv, names[0])
+    if found.unknown:
+        return _unanswered(call, names[0])
     if found.verdict == "unresolved":
         return call.complain(f"bad address '{names[0]}'")
     if found.verdict != "allowed":
@@ -616,8 +640,16 @@ def missing(call: Invocation) -> int:
 
 def not_emulated(call: Invocation) -> int:
     """Be a command that the image has, and that the fake has not."""
-    call.complain("in this image, but not emulated by fake_smolvm: let the test provide it")
+    call.stderr(f"{not_emulated_text(call.argv[0])}\n".encode())
     return 127
+
+
+def not_emulated_text(name: str) -> str:
+    """Say that the guest would have a command, and how a test provides it."""
+    return (
+        f"fake_smolvm: '{name}' is in this guest, but not emulated; provide what it answers with "
+        f"smolvm.guest_command({name!r}, ...), or [[guest]] in a scenario"
+    )
 
 
 def _apk(call: Invocation) -> int:
@@ -634,9 +666,7 @@ def _apk(call: Invocation) -> int:
         return 0
     unknown = _install(call, names)
     if unknown is not None:
-        text = f"ERROR: unable to select packages:\n  {unknown} (no such package)\n"
-        call.stderr(text.encode())
-        return 1
+        return _unknown_package(call, unknown)
     for number, name in enumerate(names, 1):
         call.say(f"({number}/{len(names)}) Installing {name}")
     call.say("OK")
@@ -654,12 +684,22 @@ def _apt(call: Invocation) -> int:
         return 100 if verb == "install" else 0
     unknown = _install(call, names) if verb == "install" else None
     if unknown is not None:
-        call.stderr(f"E: Unable to locate package {unknown}\n".encode())
+        _unknown_package(call, unknown)
         return 100
     quiet = any(word.startswith("-q") for word in call.argv)
     for name in () if quiet else names:
         call.say(f"Setting up {name} ...")
     return 0
+
+
+def _unknown_package(call: Invocation, name: str) -> int:
+    words = ", ".join([repr(word) for word in call.argv])
+    call.stderr(
+        f"fake_smolvm: {call.argv[0]}: it knows no package {name!r}, whatever the mirrors have; "
+        f"provide what this answers with smolvm.guest_command({words}), or [[guest]] in a scenario, "
+        "and so what the package brings\n".encode("utf-8", "surrogateescape")
+    )
+    return 1
 
 
 def _verb(argv: Sequence[str]) -> tuple[str, list[str]]:

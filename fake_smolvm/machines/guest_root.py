@@ -13,6 +13,7 @@ from fake_smolvm.machines.tree import GuestTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "identities")
@@ -163,6 +164,11 @@ def provide_scripts(root: str, identity: Identity, script: str) -> None:
             _write(root, f"{folder}/{name}", f"#!/bin/sh\n{scripts[name]}\n".encode(), 0o755)
 
 
+def scripted() -> Iterable[str]:
+    """Return the names of the commands that a line of shell can be."""
+    return _scripts or _load_scripts()
+
+
 def _load_scripts() -> dict[str, str]:
     with open(os.path.join(_FOLDER, "scripts.json"), encoding="utf-8") as file:
         _scripts.update(loads(file.read()))
@@ -187,9 +193,19 @@ def show_commands(root: str, identity: Identity) -> None:
 
 
 def show_command(root: str, folder: str, name: str) -> None:
-    """Make the file of one command."""
-    stub = f'#!/bin/sh\n# bashkit builtin: {name}\nexec {name} "$@"\n'
-    _write(root, f"{folder}/{name}", stub.encode(), 0o755)
+    """Make the file of one command.
+
+    The shell library takes its second line for a command that it has, and the rest for a script: of
+    a command that it has not, or that is ours. There are no files that call themselves.
+    """
+    from fake_smolvm.machines.guest_commands import SYSTEM
+    from fake_smolvm.machines.guest_files import COMMANDS
+
+    if name in SYSTEM or name in COMMANDS:
+        text = f'#!/bin/sh\n{name} "$@"\n'
+    else:
+        text = f'#!/bin/sh\n# bashkit builtin: {name}\n__not_emulated {name} "$@"\n'
+    _write(root, f"{folder}/{name}", text.encode(), 0o755)
 
 
 def _write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:

@@ -29,6 +29,8 @@ KILLED = 255
 """The exit code of a command that a signal ended (hazard H12)."""
 SHELLS = frozenset(("sh", "ash", "bash", "dash"))
 
+_STACK = 64 << 20
+"""Bytes; only those that are used take memory."""
 _PIPE_SIZE = 1 << 16
 _POLL_SECONDS = 0.05
 _LINGER_SECONDS = 0.1
@@ -163,12 +165,12 @@ class Run:
         for_children: bool,
     ) -> GuestResult:
         """Start the command and wait for its end, or another one."""
-        self._argv = _without_shell(self._argv, self._guest)
+        self._argv = without_shell(self._argv, self._guest)
         command = streaming(self._argv)
         if command is not None and self._argv[0] in _AT_ONCE:
             self._live(command)
         else:
-            _thread.start_new_thread(self._live, (command,))
+            _start_thread(lambda: self._live(command))
         deadline = None if timeout is None else time.monotonic() + timeout
         over = self._all_over if for_children and not self._detaches() else self._command_over
         try:
@@ -376,6 +378,22 @@ class Run:
             time.sleep(min(left, _POLL_SECONDS))
 
 
+def _start_thread(live: Callable[[], None]) -> None:
+    """Start a thread that the shell library can be deep in."""
+    with _starting:
+        usual = _thread.stack_size(_STACK)
+        try:
+            _thread.start_new_thread(live, ())
+        except RuntimeError:  # There is no room for that much.
+            _thread.stack_size(usual)
+            _thread.start_new_thread(live, ())
+        finally:
+            _thread.stack_size(usual)
+
+
+_starting = _thread.allocate_lock()
+
+
 def wants_stdin(argv: Sequence[str]) -> bool:
     """Whether a command with these arguments reads stdin, to its end, and before anything else."""
     name = argv[0].rpartition("/")[2]
@@ -388,8 +406,8 @@ def _step(deadline: float | None) -> float:
     return max(0.0, min(_POLL_SECONDS, deadline - time.monotonic()))
 
 
-def _without_shell(argv: list[str], guest: Guest) -> list[str]:
-    """Give the argv of a script that is one plain command of ours with output without end to it.
+def without_shell(argv: list[str], guest: Guest) -> list[str]:
+    """Return the argv of a script that is one plain command of ours with output without end to it.
 
     A shell puts the command in its own place then, and bashkit has no room for such output.
     """

@@ -132,9 +132,7 @@ class GuestTree:
     def _open_root(self) -> int:
         return os.open(self._root, _WALKING)
 
-    def _walk(
-        self, place: Place, pending: list[str], *, follow: bool, make_folders: bool
-    ) -> bool:
+    def _walk(self, place: Place, pending: list[str], *, follow: bool, make_folders: bool) -> bool:
         """Go where `pending` leads; return whether that is the end, or it starts at the root again.
 
         Then `pending` is the way from there.
@@ -332,7 +330,6 @@ class Place:
             os.rmdir(self.name, dir_fd=self.folder)
         else:
             os.unlink(self.name, dir_fd=self.folder)
-
 
     def remove_tree(self) -> None:
         """Remove a folder and all that is in it, however deep; raise OSError for what stays."""
