@@ -42,8 +42,8 @@ class Reach:
 
     `verdict` is "allowed", or why not: "no network", "denied" by the machine's list, "unresolved".
     `addresses` are those the destination has. `unenforced` says that the list would deny it, and
-    that 0.8.0 does not keep to its own list (hazard H2). `unknown` says that a name might resolve in
-    the world: the test does not say.
+    that 0.8.0 does not keep to its own list (hazard H2). `unknown` says that a name might resolve
+    in the world: the test does not say.
     """
 
     __slots__ = ("addresses", "unenforced", "unknown", "verdict")

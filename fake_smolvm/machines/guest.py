@@ -490,8 +490,8 @@ _LACKS = frozenset(("git", "make"))
 _HAS = frozenset(
     """
 awk basename cat chmod chown cp cut date diff dirname env expr find grep gunzip gzip head install
-ls md5sum mkdir mktemp mv od printf python python3 readlink realpath rm rmdir sed sha256sum sleep sort stat tail
-tar tee timeout touch tr truncate uniq wc whoami xargs
+ls md5sum mkdir mktemp mv od printf python python3 readlink realpath rm rmdir sed sha256sum sleep
+sort stat tail tar tee timeout touch tr truncate uniq wc whoami xargs
 """.split()  # noqa: SIM905
 )
 """What bashkit has for sure; of other commands it is asked."""

@@ -46,6 +46,8 @@ _GRACE_SECONDS = 10.0
 """After its own timeout a process is given that long to say so."""
 _MOST_MEMORY = 4 << 30
 """Bytes of address space, most of them never used: four times the machine that a test makes."""
+_STACK = 16 << 20
+"""Bytes; what goes deeper than that goes on for ever, and is over the sooner."""
 _SIGKILL, _SIGTERM, _SIGINT, _SIGHUP = 9, 15, 2, 1
 _FROM_OUTSIDE = (_SIGKILL, _SIGTERM, _SIGINT, _SIGHUP)
 _CRASHED = (
@@ -293,7 +295,7 @@ class _Relay:
         from marshal import dumps, loads
 
         assert self._guest is not None  # noqa: S101 - only those that have one are asked
-        answer = dumps(self._guest.ask_the_test(*loads(question)))
+        answer = dumps(self._guest.ask_the_test(*loads(question)))  # noqa: S302 - from our own child
         self._answers.settimeout(None)
         self._answers.sendall(len(answer).to_bytes(4, "big") + answer)
 
@@ -312,7 +314,8 @@ def be_child() -> NoReturn:
 
     def receive() -> Any:
         with open(os.dup(_CHANNEL), "rb", buffering=0) as channel:
-            return loads(_read(channel, int.from_bytes(_read(channel, 4), "big")))
+            content = _read(channel, int.from_bytes(_read(channel, 4), "big"))
+            return loads(content)  # noqa: S302 - from our own parent
 
     def ask(*question: Any) -> Any:
         content = dumps(question)
@@ -391,7 +394,7 @@ def _live(
     try:
         _bound()
         output = Output(lambda kind, data: send(kind, len(data), data), terminal=terminal)
-        run = Run(guest, work.argv, output, env=work.env, cwd=work.cwd, stdin=stdin)
+        run = Run(guest, work.argv, output, env=work.env, cwd=work.cwd, stdin=stdin, stack=_STACK)
         result: GuestResult = run.wait(work.timeout, client_gone, for_children=work.for_children)
         send(_TIMED_OUT if result.timed_out else _END, result.exit_code)
         os.close(channel)

@@ -25,7 +25,10 @@ _MODULE = "bashkit._bashkit"
 _loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
 _MOST_IN_MEMORY = 8 << 20
-_NO_ROOM = b"fake_smolvm: killed: its shell has room for 32 MB at a time, a real guest for more\n"
+_NO_ROOM = (
+    b"fake_smolvm: killed: its shell has room for 32 MB, and 100 calls in each other, at a time; "
+    b"a real guest for more\n"
+)
 _MOST_OF_A_COMMAND = 32 << 20
 _TOO_MUCH = "killed: a script's commands have room for 32 MB of output each"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
@@ -41,6 +44,24 @@ _PYTHON_LIMITS = (
     "is disabled for security reasons",
 )
 """What Python says of itself in bashkit, of which a real one has more."""
+_LIMITS = (
+    "bashkit",
+    "background jobs",
+    "exceeds limit",
+    "exceeds max",
+    "expression recursion level exceeded",
+    "expression too long",
+    "invalid option -- ",
+    "limit (",
+    "level limit",
+    "nested too deeply",
+    "nesting depth exceeded",
+    "nesting too deep",
+    "not supported",
+    "parser fuel",
+    "resource limit exceeded",
+)
+"""What the shell library says where it cannot do what a guest's commands could."""
 _BUSYBOX_REFUSALS = {
     "dd": "can't open '{}'",
     "install": "can't create '{}'",
@@ -297,12 +318,14 @@ class Shell:
         if read_only:
             return self._refused(before.removesuffix(": io error: ").removesuffix(": "))
         if any(sign in line for sign in _PYTHON_LIMITS):
-            return (
-                f"fake_smolvm: the guest's Python is not the real one: {line.strip()}; provide what "
+            line = (
+                f"fake_smolvm: this is not the guest's real Python: {line.strip()}; provide what "
                 "the command answers with smolvm.guest_command(...), or [[guest]] in a scenario\n"
             )
-        if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
-            return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
+        elif any(sign in line for sign in _LIMITS):
+            line = f"fake_smolvm: {line.removeprefix('sh: ')}"
+        elif line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
+            line = f"cat: can't open '{line[5:-28]}': No such file or directory\n"
         return line
 
     def _refused(self, doing: str) -> str:

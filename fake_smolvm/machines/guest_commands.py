@@ -492,16 +492,20 @@ def _wget(call: Invocation) -> int:
     failure, answer = call.guest.fetch(call.argv, url, host)
     if failure in _UNANSWERED:
         return _unanswered(call, host, url)
-    if failure == "unresolved":
-        return call.complain(f"bad address '{host}'")
-    if failure is not None:
-        return call.complain(f"can't connect to remote host ({host}): {failure}")
     status = int(answer.get("status", 200))
-    if status >= 400:  # noqa: PLR2004
-        return call.complain(f"server returned error: HTTP/1.1 {status}")
-    body = str(answer.get("body", "")).encode()
-    if output in (None, ""):
-        output = url.rpartition("/")[2] or "index.html"
+    if failure == "unresolved":
+        failed = f"bad address '{host}'"
+    elif failure is not None:
+        failed = f"can't connect to remote host ({host}): {failure}"
+    elif status >= 400:  # noqa: PLR2004
+        failed = f"server returned error: HTTP/1.1 {status}"
+    else:
+        body = str(answer.get("body", "")).encode()
+        return _wget_answer(call, body, output or url.rpartition("/")[2] or "index.html")
+    return call.complain(failed)
+
+
+def _wget_answer(call: Invocation, body: bytes, output: str) -> int:
     if output == "-":
         call.out(body)
         return 0
@@ -548,20 +552,29 @@ def _curl(call: Invocation) -> int:
     url = url if "://" in url else f"http://{url}"
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
+    code, why = _curl_failure(failure, host)
     if failure in _UNANSWERED:
         _unanswered(call, host, url)
-        return 6 if failure == "unknown" else 7
-    if failure == "unresolved":
-        call.complain(f"(6) Could not resolve host: {host}")
-        return 6
-    if failure is not None:
-        call.complain(f"(7) Failed to connect to {host}: {failure}")
-        return 7
+    elif code:
+        call.complain(f"({code}) {why}")
+    if code:
+        return code
     status = int(answer.get("status", 200))
     if status >= 400 and "f" in flags:  # noqa: PLR2004
         call.complain(f"(22) The requested URL returned error: {status}")
         return 22
-    body = str(answer.get("body", "")).encode()
+    return _curl_answer(call, str(answer.get("body", "")).encode(), output)
+
+
+def _curl_failure(failure: str | None, host: str) -> tuple[int, str]:
+    if failure is None:
+        return 0, ""
+    if failure in ("unresolved", "unknown"):
+        return 6, f"Could not resolve host: {host}"
+    return 7, f"Failed to connect to {host}: {failure}"
+
+
+def _curl_answer(call: Invocation, body: bytes, output: str | None) -> int:
     if output is None:
         call.out(body)
         return 0
@@ -696,8 +709,8 @@ def _unknown_package(call: Invocation, name: str) -> int:
     words = ", ".join([repr(word) for word in call.argv])
     call.stderr(
         f"fake_smolvm: {call.argv[0]}: it knows no package {name!r}, whatever the mirrors have; "
-        f"provide what this answers with smolvm.guest_command({words}), or [[guest]] in a scenario, "
-        "and so what the package brings\n".encode("utf-8", "surrogateescape")
+        f"provide what this answers with smolvm.guest_command({words}), or [[guest]] in a "
+        "scenario, and so what the package brings\n".encode("utf-8", "surrogateescape")
     )
     return 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
+from stat import S_IMODE, S_ISDIR, S_ISREG
 
 from fake_smolvm.machines.guest_commands import reason
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _DEEPEST = 200
 """Folders in folders that are copied; a path that is deeper is refused, as too long a name is."""
+_TOO_LONG = OSError(errno.ENAMETOOLONG, "")
 
 
 def _rm(call: Invocation) -> int:
@@ -73,9 +74,7 @@ def _rmdir(call: Invocation) -> int:
         while name.strip("/"):
             try:
                 with call.guest.tree.place(call.path(name), follow=False) as place:
-                    if not S_ISDIR(place.stat().st_mode):
-                        raise OSError(errno.ENOTDIR, "")
-                    place.remove()
+                    place.rmdir()
             except OSError as error:
                 code = call.complain(f"'{name}': {reason(call, error)}")
                 break
@@ -125,40 +124,59 @@ def _each(call: Invocation, flags: str, names: list[str], do: _Do) -> int:
     return code
 
 
-def _copy_to(
-    call: Invocation, flags: str, name: str, place: str, depth: int = 0, top: str = ""
-) -> int:
+def _copy_to(call: Invocation, flags: str, name: str, place: str) -> int:
     """Copy a file, link or folder; return the exit code."""
-    tree = call.guest.tree
-    follow = "L" in flags or ("d" not in flags and "P" not in flags and "R" not in flags)
-    try:
-        with tree.place(call.path(name), follow=follow) as source:
-            found = source.stat()
-            target = source.target()
-            inside = source.names() if S_ISDIR(found.st_mode) and "R" in flags else []
-    except OSError as error:
-        return call.complain(f"can't stat '{name}': {reason(call, error)}")
-    if "n" in flags and not S_ISDIR(found.st_mode) and _exists(call, place):
-        return 0
-    if S_ISDIR(found.st_mode):
-        if "R" not in flags:
+    return _Copy(call, flags, top=os.path.normpath(call.path(place))).run(name, place)
+
+
+class _Copy:
+    """One copy, of whatever is in a folder too."""
+
+    def __init__(self, call: Invocation, flags: str, *, top: str) -> None:
+        self._call = call
+        self._flags = flags
+        self._top = top
+        """Where the copy is; it is no part of itself."""
+
+    def run(self, name: str, place: str, depth: int = 0) -> int:
+        """Copy `name` to `place`; return the exit code."""
+        call, flags = self._call, self._flags
+        follow = "L" in flags or not set(flags) & set("dPR")
+        try:
+            with call.guest.tree.place(call.path(name), follow=follow) as source:
+                found, target = source.stat(), source.target()
+        except OSError as error:
+            return call.complain(f"can't stat '{name}': {reason(call, error)}")
+        if S_ISDIR(found.st_mode):
+            return self._folder(name, place, found, depth)
+        if "n" in flags and _exists(call, place):
+            return 0
+        if target is not None:
+            return _copy_link(call, target, place)
+        if not S_ISREG(found.st_mode):
+            call.stderr(f"fake_smolvm: cp: it copies no such file: {name}\n".encode())
+            return 1
+        return _copy_file(call, name, place, found, keep="p" in flags)
+
+    def _folder(self, name: str, place: str, found: os.stat_result, depth: int) -> int:
+        call = self._call
+        if "R" not in self._flags:
             return call.complain(f"omitting directory '{name}'")
-        top = top or os.path.normpath(call.path(place))
-        if f"{top}/".startswith(f"{os.path.normpath(call.path(name))}/"):
+        if f"{self._top}/".startswith(f"{os.path.normpath(call.path(name))}/"):
             return call.complain(f"recursion detected, omitting directory '{name}'")
         code = _make_folder(call, place, S_IMODE(found.st_mode))
-        if code or depth == _DEEPEST:
-            return code or call.complain(
-                f"can't create directory '{place}': {reason(call, OSError(errno.ENAMETOOLONG, ''))}"
-            )
+        if code:
+            return code
+        try:
+            if depth == _DEEPEST:
+                raise _TOO_LONG
+            with call.guest.tree.place(call.path(name)) as source:
+                inside = source.names()
+        except OSError as error:
+            return call.complain(f"can't open '{name}': {reason(call, error)}")
         for entry in inside:
-            code |= _copy_to(call, flags, f"{name}/{entry}", f"{place}/{entry}", depth + 1, top)
+            code |= self.run(f"{name}/{entry}", f"{place}/{entry}", depth + 1)
         return code
-    if S_ISLNK(found.st_mode) and target is not None:
-        return _copy_link(call, target, place)
-    if not S_ISREG(found.st_mode):
-        return call.complain(f"'{name}' is neither file nor folder: not emulated by fake_smolvm")
-    return _copy_file(call, name, place, found, keep="p" in flags)
 
 
 def _make_folder(call: Invocation, name: str, mode: int) -> int:

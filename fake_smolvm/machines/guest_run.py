@@ -29,8 +29,8 @@ KILLED = 255
 """The exit code of a command that a signal ended (hazard H12)."""
 SHELLS = frozenset(("sh", "ash", "bash", "dash"))
 
-_STACK = 64 << 20
-"""Bytes; only those that are used take memory."""
+STACK = 64 << 20
+"""Bytes for a command's thread, by default; only those that are used take memory."""
 _PIPE_SIZE = 1 << 16
 _POLL_SECONDS = 0.05
 _LINGER_SECONDS = 0.1
@@ -141,8 +141,10 @@ class Run:
         env: Mapping[str, str],
         cwd: str,
         stdin: BinaryIO | None,
+        stack: int = STACK,
     ) -> None:
         self._guest = guest
+        self._stack = stack
         self._argv = argv
         self._env = env
         self._cwd = cwd
@@ -170,7 +172,7 @@ class Run:
         if command is not None and self._argv[0] in _AT_ONCE:
             self._live(command)
         else:
-            _start_thread(lambda: self._live(command))
+            _start_thread(lambda: self._live(command), self._stack)
         deadline = None if timeout is None else time.monotonic() + timeout
         over = self._all_over if for_children and not self._detaches() else self._command_over
         try:
@@ -378,10 +380,10 @@ class Run:
             time.sleep(min(left, _POLL_SECONDS))
 
 
-def _start_thread(live: Callable[[], None]) -> None:
+def _start_thread(live: Callable[[], None], stack: int) -> None:
     """Start a thread that the shell library can be deep in."""
     with _starting:
-        usual = _thread.stack_size(_STACK)
+        usual = _thread.stack_size(stack)
         try:
             _thread.start_new_thread(live, ())
         except RuntimeError:  # There is no room for that much.

@@ -29,7 +29,7 @@ def _lsof(call: Invocation) -> int:
 
 
 def _getopt(call: Invocation) -> int:
-    words = call.argv[1:]
+    words = list(call.argv[1:])
     if words[:1] == ["-o"] and len(words) > 1:
         short, words = words[1], words[2:]
     elif words and not words[0].startswith("-"):
@@ -80,7 +80,7 @@ def _in_quotes(word: str) -> str:
 
 def _dc(call: Invocation) -> int:
     """Be a calculator of whole numbers in reverse Polish notation."""
-    words = call.argv[1:]
+    words = list(call.argv[1:])
     if words[:1] == ["-e"]:
         text = " ".join(words[1:])
     elif words:
@@ -95,22 +95,30 @@ def _dc(call: Invocation) -> int:
     for word in text.split():
         if word == "q":
             break
-        if word == "p":
-            call.say(str(stack[-1])) if stack else call.complain("stack empty")
-        elif word == "f":
-            for number in reversed(stack):
-                call.say(str(number))
-        elif word.lstrip("_").isdigit() and len(word) <= _MOST_DIGITS:
-            stack.append(int(word.replace("_", "-")))
-        elif word in _SUMS and len(stack) > 1:
-            second, first = stack.pop(), stack.pop()
-            try:
-                stack.append(_SUMS[word](first, second))
-            except (ArithmeticError, ValueError):
-                return call.complain("bad sum")
-        else:
-            call.stderr(f"fake_smolvm: its 'dc' does not know {word!r}\n".encode())
-            return 1
+        code = _step(call, word, stack)
+        if code:
+            return code
+    return 0
+
+
+def _step(call: Invocation, word: str, stack: list[int]) -> int:
+    """Do what one word of a calculation says; return the exit code, 0 to go on."""
+    if word == "p":
+        call.say(str(stack[-1])) if stack else call.complain("stack empty")
+    elif word == "f":
+        for number in reversed(stack):
+            call.say(str(number))
+    elif word.lstrip("_").isdigit() and len(word) <= _MOST_DIGITS:
+        stack.append(int(word.replace("_", "-")))
+    elif word in _SUMS and len(stack) > 1:
+        second, first = stack.pop(), stack.pop()
+        try:
+            stack.append(_SUMS[word](first, second))
+        except ArithmeticError:
+            return call.complain("divide by zero")
+    else:
+        call.stderr(f"fake_smolvm: its 'dc' does not know {word!r}\n".encode())
+        return 1
     return 0
 
 

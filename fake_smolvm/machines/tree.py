@@ -331,6 +331,12 @@ class Place:
         else:
             os.unlink(self.name, dir_fd=self.folder)
 
+    def rmdir(self) -> None:
+        """Remove an empty folder; raise OSError (ENOTDIR, EROFS, EBUSY, ENOTEMPTY …)."""
+        if not S_ISDIR(self.stat().st_mode):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        self.remove()
+
     def remove_tree(self) -> None:
         """Remove a folder and all that is in it, however deep; raise OSError for what stays."""
         self.check_movable()
