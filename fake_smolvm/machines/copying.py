@@ -149,6 +149,7 @@ class _Staging:
         except OSError as error:
             if not large and error.errno not in (errno.EROFS, errno.EMFILE):
                 opening = f"failed to create directory {folder}"
+                error = _as_made(tree, folder, error)
             raise CopyError(f"{doing}: {opening}: {os_error_text(error)}") from None
         # With its slash, if it has one: a file cannot be renamed to a folder's name.
         self._name = self._place.name + target[len(target.rstrip("/")) :]
@@ -191,6 +192,18 @@ class _Staging:
         except FileNotFoundError:
             pass  # The guest has taken it away already.
         self._place.close()
+
+
+def _as_made(tree: GuestTree, folder: str, error: OSError) -> OSError:
+    """Return what making a folder fails with where a file of that name is."""
+    if error.errno == errno.ENOTDIR:
+        try:
+            with tree.place(folder) as place:
+                place.stat()
+            return OSError(errno.EEXIST, "")
+        except OSError:
+            pass  # The file is on the way there.
+    return error
 
 
 def _check_place(tree: GuestTree, target: str, staged: str) -> None:

@@ -116,12 +116,12 @@ class Shell:
         self._has_bash = guest.identity.has_bash
         self._script = script
         self._memory = guest.memory_mib << 20
+        self._beside = guest.root.rpartition("/")[0]
         builtins = {
             name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
         }
         builtins["__end"] = self._end
         builtins["__stdin"] = self._stdin
-        self._beside = guest.root.rpartition("/")[0]
         self._clean_up: Callable[[], None] | None = None
         self._first = b""
         self._more: Callable[[], bytes | None] = bytes
@@ -143,7 +143,9 @@ class Shell:
         for source, place, read_only in guest.mounts:
             if not os.path.isdir(source):
                 # Its host folder is gone: there is nothing in it, and nothing can be put there.
-                self._bash.mount(place, bashkit.FileSystem(), read_only=True)
+                empty = os.path.join(self._beside, "empty")
+                os.makedirs(empty, exist_ok=True)
+                self._bash.mount(place, real(empty, writable=False), read_only=True)
                 continue
             if not read_only:
                 self._volumes.append((source, os.stat(source).st_mode))
