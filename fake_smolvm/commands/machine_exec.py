@@ -205,6 +205,8 @@ class Session:
                 host.err(f"crun: {what}: {os.strerror(error.errno)}\n")
                 return 1
             raise CommandError(f"agent operation failed: {self._spawn_text(error)}") from None
+        except OSError as error:
+            raise CommandError(f"io operation failed: {os_error_text(error)}") from None
         except ConnectionLostError:
             if self.mode == "stream":
                 host.err("error: io operation failed: connection closed\n")

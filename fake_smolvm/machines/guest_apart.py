@@ -39,6 +39,7 @@ _LOST = 3
 _FAILED = 4
 _TIMED_OUT = 5
 _ASKED = 6
+_REFUSED = 7
 _HEAD = 5
 """Bytes of a frame before its content."""
 _POLL_SECONDS = 0.05
@@ -82,12 +83,15 @@ class Work:
 
 def fork() -> int:
     """Fork; the child has a session of its own and nothing on its standard streams."""
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (1, 2):
-            os.dup2(nothing, stream)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            for stream in (1, 2):
+                os.dup2(nothing, stream)
+    finally:
+        os.close(nothing)
     return pid
 
 
@@ -282,6 +286,9 @@ class _Relay:
             content = self._read(number)
             if kind == _FAILED:
                 raise RuntimeError(content.decode())
+            if kind == _REFUSED:
+                errno, _, path = content.decode("utf-8", "surrogateescape").partition(" ")
+                raise OSError(int(errno), os.strerror(int(errno)), path or None)
             if kind == _ASKED:
                 self._answer(content)
                 continue
@@ -401,6 +408,9 @@ def _live(
         run.linger()
     except ConnectionLostError:
         send(_LOST, 0)
+    except OSError as error:
+        content = f"{error.errno or 0} {error.filename or ''}".encode("utf-8", "surrogateescape")
+        send(_REFUSED, len(content), content)
     except BaseException as failure:  # noqa: BLE001 - the client raises it
         content = repr(failure).encode()
         send(_FAILED, len(content), content)

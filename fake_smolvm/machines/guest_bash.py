@@ -127,7 +127,7 @@ class Shell:
         self._more: Callable[[], bytes | None] = bytes
         python = "python3" in guest.identity.names
         env = {"BASHKIT_ALLOW_INPROCESS_PYTHON": "1"} if python else {}
-        self._bash = bashkit.Bash(
+        self._bash = _make(
             username="root",
             hostname=guest.hostname,
             cwd="/",
@@ -346,11 +346,27 @@ def analyze(script: str) -> Any:
     bashkit = _load()
     with _analyzing:
         if not _analyzers:
-            _analyzers.append(bashkit.Bash(profile=bashkit.ExecutionProfile.Interactive))
+            _analyzers.append(_make(profile=bashkit.ExecutionProfile.Interactive))
         try:
             return _analyzers[0].analyze(script)
         except bashkit.BashError:
             return None
+
+
+def _make(**options: Any) -> Any:
+    """Make a shell; raise OSError when the system has no room for one."""
+    try:
+        return _load().Bash(**options)
+    except RuntimeError as error:
+        raise told_by_the_system(error) from None
+
+
+def told_by_the_system(error: BaseException) -> BaseException:
+    """Return the OSError that bashkit tells of in a RuntimeError; any other as it is."""
+    number = str(error).rpartition("(os error ")[2].partition(")")[0]
+    if isinstance(error, RuntimeError) and number.isdigit():
+        return OSError(int(number), os.strerror(int(number)))
+    return error
 
 
 def known_commands() -> frozenset[str]:
@@ -358,7 +374,7 @@ def known_commands() -> frozenset[str]:
     if not _known:
         bashkit = _load()
         with _analyzing:
-            shell = bashkit.Bash(profile=bashkit.ExecutionProfile.Interactive)
+            shell = _make(profile=bashkit.ExecutionProfile.Interactive)
             _known.append(frozenset(shell.execute_sync("compgen -c").stdout.split()))
     return _known[0]
 

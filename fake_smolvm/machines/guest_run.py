@@ -231,7 +231,9 @@ class Run:
         except (Stopped, PipeClosedError, BrokenPipeError):
             self._end(-1)
         except BaseException as failure:  # noqa: BLE001 - raised where somebody waits
-            self._failure = failure
+            from fake_smolvm.machines.guest_bash import told_by_the_system
+
+            self._failure = told_by_the_system(failure)
             self._end(-1)
         self._all_over.release()
 
