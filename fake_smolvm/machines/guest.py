@@ -21,6 +21,7 @@ from fake_smolvm.machines.guest_commands import (
     SYSTEM,
     command_v,
     missing,
+    no_bash,
     not_emulated,
     streaming,
     type_of,
@@ -231,6 +232,7 @@ class Guest:
             yield from COMMANDS.items()
         yield "__dd", STREAMING["dd"]
         yield "__not_emulated", self._lacking
+        yield "__no_bash", no_bash
         yield "__command_v", command_v
         yield "__type", type_of
         for name in _NOT_IN_EVERY_GUEST:
@@ -364,7 +366,7 @@ class Guest:
         def live() -> None:
             try:
                 self.run(argv, env=env, workdir=workdir, on_output=_discard)
-            except (SpawnError, ConnectionLostError):
+            except (OSError, SpawnError, ConnectionLostError):
                 pass
 
         from fake_smolvm.machines.guest_apart import fork

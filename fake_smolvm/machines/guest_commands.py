@@ -651,6 +651,12 @@ def missing(call: Invocation) -> int:
     return 127
 
 
+def no_bash(call: Invocation) -> int:
+    """Be `bash` where there is none."""
+    call.argv = ["bash", *call.argv[1:]]
+    return missing(call)
+
+
 def not_emulated(call: Invocation) -> int:
     """Be a command that the image has, and that the fake has not."""
     call.stderr(f"{not_emulated_text(call.argv[0])}\n".encode())

@@ -260,6 +260,8 @@ class Run:
 
         guest = self._guest
         argv = [_rewritten(word) for word in self._argv]
+        if argv[0] in SHELLS and len(argv) > 2 and not guest.identity.has_bash:  # noqa: PLR2004
+            argv[2] = _without_bash(argv[2])
         text = " ".join(argv)
         if "/bin" in text or "sbin" in text:
             guest_root.show_commands(guest.root, guest.identity)
@@ -464,6 +466,16 @@ def _rewritten(word: str) -> str:
     word = re.sub(r"(?<![\w-])type\s+(?=[\w.+-]+\s*(?:[;&|>\n)]|$))", "__type ", word)
     word = re.sub(r"\bkill\s+(?:-\w+\s+)?1\b(?![\d.])", "true", word)
     return re.sub(r"\bdd\b(?=[^|;&\n]*\bif=/dev/)(?=[^|;&\n]*\bof=)", "__dd", word)
+
+
+def _without_bash(script: str) -> str:
+    """Put into a script that there is no `bash`, which bashkit takes for itself."""
+    if "bash" not in script:
+        return script
+    import re
+
+    before = r"(^|[;&|({\n]|\b(?:then|do|else|if|while|until|exec|env|nohup|xargs|time)\s|!\s)"
+    return re.sub(rf"{before}(\s*)bash(?=[\s;&|)]|$)", r"\1\2__no_bash", script)
 
 
 def _may_read(text: str) -> bool:
