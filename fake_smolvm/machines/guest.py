@@ -373,11 +373,15 @@ class Guest:
 
         if not self._may_fork:
             _thread.start_new_thread(live, ())
-        elif fork() == 0:
+        elif fork(self) == 0:
             try:
                 live()
             finally:
                 os._exit(0)
+
+    def locks(self) -> list[str]:
+        """Return the files that whoever starts the machine holds locked meanwhile."""
+        return lifecycle.lock_files(self.paths, self._record.name)
 
     def note_background(self, argv: Sequence[str]) -> None:
         """Have `ps` show a command from now on, until the machine stops."""

@@ -27,7 +27,7 @@ from fake_smolvm.machines.guest_run import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, BinaryIO, NoReturn
 
     from fake_smolvm.machines.guest import Guest
@@ -81,8 +81,8 @@ class Work:
         self.timed_out = False
 
 
-def fork() -> int:
-    """Fork; the child has a session of its own and nothing on its standard streams."""
+def fork(guest: Guest) -> int:
+    """Fork; the child has a session of its own, no output, and no part in a start's locks."""
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         pid = os.fork()
@@ -90,9 +90,26 @@ def fork() -> int:
             os.setsid()
             for stream in (1, 2):
                 os.dup2(nothing, stream)
+            _let_go(guest.locks())
     finally:
         os.close(nothing)
     return pid
+
+
+def _let_go(paths: Iterable[str]) -> None:
+    """Close what this process inherited of these files: they are locked as long as it is open."""
+    held = []
+    for path in paths:
+        try:
+            held.append(os.stat(path))
+        except FileNotFoundError:
+            continue
+    for name in os.listdir("/dev/fd"):
+        try:
+            if any(os.path.samestat(os.fstat(int(name)), lock) for lock in held):
+                os.close(int(name))
+        except OSError:
+            continue  # The listing's own is closed by now.
 
 
 def forked(
@@ -114,7 +131,7 @@ def forked(
     del cancelled  # A process that is killed cancels nothing.
     reading, writing = os.pipe()
     client = os.getpid()
-    pid = fork()
+    pid = fork(guest)
     if pid == 0:
         os.close(reading)
         _live(guest, work, stdin, writing, client, terminal=terminal, outlives=stdin is not None)
