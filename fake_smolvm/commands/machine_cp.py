@@ -8,7 +8,7 @@ import time
 from fake_smolvm.commands.shared import connect, open_state
 from fake_smolvm.commands.sizes import readable
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import copying
+from fake_smolvm.machines import copying, guest_root
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.tree import GuestTree
 
@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
+    from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.record import Record
 
 _PROGRESS_SECONDS = 0.25
 _NO_SIDE = (
@@ -47,7 +49,7 @@ def run(matches: Matches, host: Host) -> int:
         )
     connect(paths, store, name)
     record = store.get(name)
-    tree = GuestTree(paths.guest_root(name), () if record is None else record.mounts)
+    tree = _files(paths, name, record)
     try:
         if is_upload:
             progress = Progress(host, f"Uploading {local} -> {guest_path}", _size(local_path))
@@ -68,6 +70,16 @@ def run(matches: Matches, host: Host) -> int:
         raise CommandError(f"agent operation failed: {error}") from None
     progress.finish(size)
     return 0
+
+
+def _files(paths: Paths, name: str, record: Record | None) -> GuestTree:
+    root = paths.guest_root(name)
+    if guest_root.is_laid_out(root):
+        return GuestTree(root, () if record is None else record.mounts)
+    from fake_smolvm.machines.guest import files
+    from fake_smolvm.machines.record import Record
+
+    return files(paths, record or Record(name, 0))
 
 
 class Progress:

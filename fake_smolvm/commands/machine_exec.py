@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.store import Store
 
 _NANOSECONDS = 10**9
+_MILLISECOND = 10**6
 
 
 def run(matches: Matches, host: Host) -> int:
@@ -114,7 +115,9 @@ def execute(
         )
     guest = of(host, paths, record, process)
     mode = "interactive" if interactive or terminal else "stream" if stream else ""
-    how = Session(host, guest, process, mode=mode, container=record.image is not None)
+    container = record.image is not None
+    joined = container and bool(record.entrypoint or record.cmd)
+    how = Session(host, guest, process, mode=mode, container=container, joined=joined)
     if mode == "stream" and wants_stdin(argv):
         note(
             paths,
@@ -138,10 +141,20 @@ class Session:
     """One command in a guest, and the words of 0.8.0 for what becomes of it.
 
     `mode` is "" for output at the end, "stream" for output as it comes, "interactive" with stdin.
-    In a machine of an image a `container` runs the command, and says itself that it cannot.
+    In a machine of an image a `container` runs the command, and says itself that it cannot; beside
+    a workload the command has `joined` the workload's.
     """
 
-    __slots__ = ("container", "guest", "host", "mode", "process", "timed_out", "truncated")
+    __slots__ = (
+        "container",
+        "guest",
+        "host",
+        "joined",
+        "mode",
+        "process",
+        "timed_out",
+        "truncated",
+    )
 
     def __init__(
         self,
@@ -151,12 +164,14 @@ class Session:
         *,
         mode: str,
         container: bool = False,
+        joined: bool = False,
     ) -> None:
         self.host = host
         self.guest = guest
         self.process = process
         self.mode = mode
         self.container = container
+        self.joined = joined
         self.truncated = False
         self.timed_out = False
 
@@ -190,6 +205,8 @@ class Session:
                 host.err(f"crun: {what}: {os.strerror(error.errno)}\n")
                 return 1
             raise CommandError(f"agent operation failed: {self._spawn_text(error)}") from None
+        except OSError as error:
+            raise CommandError(f"io operation failed: {os_error_text(error)}") from None
         except ConnectionLostError:
             if self.mode == "stream":
                 host.err("error: io operation failed: connection closed\n")
@@ -199,6 +216,9 @@ class Session:
         self.timed_out = result.timed_out
         self._pass_on(1, result.stdout)
         self._pass_on(2, result.stderr)
+        if result.timed_out and self.container and not self.mode:
+            what = "command" if self.joined else "container"
+            host.err(f"\n{what} timed out after {(timeout or 0) // _MILLISECOND}ms")
         return result.exit_code
 
     def _pass_on(self, number: int, data: bytes) -> None:
@@ -267,7 +287,7 @@ def _note_hanging(paths: Paths, store: Store, label: str) -> None:
             "H17",
             command="machine exec --timeout",
             machine=label,
-            consequence="the timeout does not count: the real one waits 31 s for the agent",
+            consequence="the timeout does not count: the real one waits 30 s for the agent",
         )
 
 

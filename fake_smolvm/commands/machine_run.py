@@ -239,9 +239,6 @@ def _execute(asked: _Asked, process: Process, command: list[str]) -> int:
             "the VM. If you meant to run a container image, use --image:\n"
             f"  smolvm machine run --image {first} -- <command>"
         ) from None
-    if session.timed_out and not mode:
-        # A machine so young answers later than its client waits (0.8.0, vm.jsonl part g).
-        raise CommandError("io operation failed: Resource temporarily unavailable (os error 11)")
     return code
 
 

@@ -104,6 +104,8 @@ def pull(host: Host, reference: str, *, network: bool) -> Image:
     image = images.find(host.env, reference) if network else None
     host.err(f"\rPulling image {reference}... done.                              \n")
     if image is None:
+        if network:
+            images.check_known(host.env, reference)
         raise CommandError(f"agent operation failed: pull image: {images.pull_failure(reference)}")
     return image
 

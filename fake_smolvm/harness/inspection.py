@@ -15,9 +15,9 @@ from fake_smolvm import entry
 from fake_smolvm.errors import CommandError
 from fake_smolvm.harness.reading import number
 from fake_smolvm.machines import egress, lifecycle
+from fake_smolvm.machines.guest import files as guest_files
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
-from fake_smolvm.machines.tree import GuestTree
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -140,8 +140,9 @@ class Inspection:
         Raises OSError if it cannot be read, LookupError if there is no such machine.
         """
         if self._binary is None:
-            tree = GuestTree(self.paths.guest_root(name), self._record(name).mounts)
-            return Path(tree.host_path(path)).read_bytes()
+            tree = guest_files(self.paths, self._record(name))
+            with open(tree.open(path, os.O_RDONLY), "rb") as file:
+                return file.read()
         with tempfile.TemporaryDirectory(prefix="smolvm-") as folder:
             copy = Path(folder, "file")
             said = self.ask("machine", "cp", f"{name}:{path}", str(copy))

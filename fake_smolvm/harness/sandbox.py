@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from fake_smolvm.entry import VERSION_VARIABLE
 from fake_smolvm.harness.session_folder import session_folder
 from fake_smolvm.install import write_executable
 from fake_smolvm.machines import egress
+from fake_smolvm.machines.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,4 +133,4 @@ class Sandbox:
 
     def remove(self) -> None:
         """Remove the place and all that is in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(str(self.folder))

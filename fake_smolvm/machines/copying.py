@@ -95,13 +95,16 @@ def download(
 def _fetch(tree: GuestTree, guest_path: str, local: int, progress: Callable[[int], None]) -> int:
     target = _normal(guest_path, "read file")
     try:
-        file = os.open(tree.host_path(target), os.O_RDONLY | os.O_CLOEXEC)
+        file = tree.open(target, os.O_RDONLY)
     except OSError as error:
         raise CopyError(f"read file: failed to open {guest_path}: {os_error_text(error)}") from None
     received = 0
     try:
         while chunk := _read(file):
-            _write_all(local, chunk)
+            try:
+                _write_all(local, chunk)
+            except OSError as error:
+                raise CopyError(f"write local file: {os_error_text(error)}") from None
             received += len(chunk)
             progress(received)
     finally:
@@ -128,57 +131,79 @@ def _normal(guest_path: str, doing: str) -> str:
 
 
 class _Staging:
-    """The file beside an upload's target that becomes it."""
+    """The file beside an upload's target that becomes it, in a folder that is held open."""
 
     def __init__(self, tree: GuestTree, target: str, doing: str, *, large: bool) -> None:
-        self._doing = doing
         self._finishing = "stream write chunk" if large else doing
-        self._target = target
         folder, name = os.path.split(target.rstrip("/"))
         # The name that the agent, process 1 of its machine, would have given the file.
         shown = f"{os.path.join(folder, name)}.smolvm-upload.1.0"
         opening = "failed to open staging file" if large else f"failed to write {shown}"
+        self._what = "chunk to staging file" if large else shown
         try:
             _check_place(tree, target, shown)
-            self._path = tree.host_path(target.rstrip("/"), follow=False)
-            self._make_folder(os.path.dirname(self._path), folder, large=large)
-            self._staged = f"{self._path}.smolvm-upload.{os.getpid()}"
-            self._file = os.open(
-                self._staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
-            )
         except OSError as error:
             raise CopyError(f"{doing}: {opening}: {os_error_text(error)}") from None
-
-    def _make_folder(self, path: str, shown: str, *, large: bool) -> None:
         try:
-            os.makedirs(path, exist_ok=True)
+            self._place = tree.place(target.rstrip("/"), follow=False, make_folders=True)
         except OSError as error:
-            if large:
-                raise
-            raise CopyError(
-                f"{self._doing}: failed to create directory {shown}: {os_error_text(error)}"
-            ) from None
+            if not large and error.errno not in (errno.EROFS, errno.EMFILE):
+                opening = f"failed to create directory {folder}"
+                error = _as_made(tree, folder, error)
+            raise CopyError(f"{doing}: {opening}: {os_error_text(error)}") from None
+        # With its slash, if it has one: a file cannot be renamed to a folder's name.
+        self._name = self._place.name + target[len(target.rstrip("/")) :]
+        self._staged = f"{self._place.name}.smolvm-upload.{os.getpid()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._place.check_writable()
+            self._file = os.open(self._staged, flags, 0o644, dir_fd=self._place.folder)
+        except OSError as error:
+            self._place.close()
+            raise CopyError(f"{doing}: {opening}: {os_error_text(error)}") from None
 
     def write(self, chunk: bytes) -> int:
-        """Add to the file; the bytes added."""
-        _write_all(self._file, chunk)
+        """Add to the file; return the number of bytes added."""
+        try:
+            _write_all(self._file, chunk)
+        except OSError as error:
+            raise CopyError(
+                f"{self._finishing}: failed to write {self._what}: {os_error_text(error)}"
+            ) from None
         return len(chunk)
 
     def install(self, guest_path: str) -> None:
         """Put the file in its place, in one step."""
+        folder = self._place.folder
         try:
-            # With its slash, if it has one: a file cannot be renamed to a folder's name.
-            os.rename(self._staged, self._path + self._target[len(self._target.rstrip("/")) :])
+            os.rename(self._staged, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
             raise CopyError(
                 f"{self._finishing}: failed to rename onto {guest_path}: {os_error_text(error)}"
             ) from None
         os.close(self._file)
+        self._place.close()
 
     def discard(self) -> None:
         """Take the unfinished file away."""
         os.close(self._file)
-        os.unlink(self._staged)
+        try:
+            os.unlink(self._staged, dir_fd=self._place.folder)
+        except FileNotFoundError:
+            pass  # The guest has taken it away already.
+        self._place.close()
+
+
+def _as_made(tree: GuestTree, folder: str, error: OSError) -> OSError:
+    """Return what making a folder fails with where a file of that name is."""
+    if error.errno == errno.ENOTDIR:
+        try:
+            with tree.place(folder) as place:
+                place.stat()
+            return OSError(errno.EEXIST, "")
+        except OSError:
+            pass  # The file is on the way there.
+    return error
 
 
 def _check_place(tree: GuestTree, target: str, staged: str) -> None:

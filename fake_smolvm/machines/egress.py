@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VARIABLE = "FAKE_SMOLVM_NETWORK"
 DNS_SERVER = "1.1.1.1"
 _NAME_LIMIT, _LABEL_LIMIT = 253, 63
+_NEVER_RESOLVED = (".invalid", ".localhost")
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -45,17 +46,24 @@ class Reach:
 
     `verdict` is "allowed", or why not: "no network", "denied" by the machine's list, "unresolved".
     `addresses` are those the destination has. `unenforced` says that the list would deny it, and
-    that 0.8.0 does not keep to its own list (hazard H2).
+    that 0.8.0 does not keep to its own list (hazard H2). `unknown` says that a name might resolve
+    in the world: the test does not say.
     """
 
-    __slots__ = ("addresses", "unenforced", "verdict")
+    __slots__ = ("addresses", "unenforced", "unknown", "verdict")
 
     def __init__(
-        self, verdict: Verdict, addresses: list[str] | None = None, *, unenforced: bool = False
+        self,
+        verdict: Verdict,
+        addresses: list[str] | None = None,
+        *,
+        unenforced: bool = False,
+        unknown: bool = False,
     ) -> None:
         self.verdict = verdict
         self.addresses = addresses or []
         self.unenforced = unenforced
+        self.unknown = unknown
 
     def __bool__(self) -> bool:
         return self.verdict == "allowed"
@@ -206,10 +214,15 @@ def reach(record: Record, destination: str, network: Network | None = None) -> R
         return Reach("unresolved")
     addresses = network.resolve(destination)
     if not addresses:
-        return Reach("unresolved")
+        return Reach("unresolved", unknown=not destination.rstrip(".").endswith(_NEVER_RESOLVED))
     cidrs = allowed_cidrs(record)
     denied = cidrs is not None and not any(_in_any(address, cidrs) for address in addresses)
     return Reach("allowed", addresses, unenforced=denied)
+
+
+def is_loopback(found: Reach) -> bool:
+    """Return whether what was reached is the machine itself."""
+    return bool(found.addresses) and all(_in_any(a, _LOOPBACK) for a in found.addresses)
 
 
 def is_address(text: str) -> bool:

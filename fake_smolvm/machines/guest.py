@@ -10,6 +10,7 @@ import _thread
 import errno
 import os
 import time
+from io import BytesIO
 from stat import S_ISDIR, S_ISREG
 
 from fake_smolvm.errors import CommandError
@@ -20,7 +21,9 @@ from fake_smolvm.machines.guest_commands import (
     SYSTEM,
     command_v,
     missing,
+    no_bash,
     not_emulated,
+    streaming,
     type_of,
 )
 from fake_smolvm.machines.guest_run import (
@@ -31,6 +34,7 @@ from fake_smolvm.machines.guest_run import (
     Run,
     leaves_children,
     wants_stdin,
+    without_shell,
 )
 from fake_smolvm.machines.tree import GuestTree
 
@@ -41,11 +45,13 @@ if TYPE_CHECKING:
 
     from fake_smolvm.host import Host
     from fake_smolvm.machines.egress import Reach
+    from fake_smolvm.machines.guest_apart import Work
     from fake_smolvm.machines.guest_commands import Command, Invocation
+    from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record
-    from fake_smolvm.scenarios import Scenario
+    from fake_smolvm.scenarios import Answer, Scenario
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_ENV = (
@@ -61,6 +67,30 @@ SSH_AGENT = "/tmp/ssh-agent.sock"  # noqa: S108 - in the guest
 _KERNEL_THREADS = ("kthreadd", "kworker/0:0-eve", "ksoftirqd/0", "rcu_preempt", "kswapd0")
 _AGENT_PID = 360
 _FIRST_PID = 640
+
+
+def files(paths: Paths, record: Record, image: Image | None = None) -> GuestTree:
+    """Return a machine's files, laid out if they were not yet, with its volumes in their places.
+
+    `image` is the record's, if it is known already.
+    """
+    root = paths.guest_root(record.name)
+    if not guest_root.is_laid_out(root):
+        if image is None and record.image is not None:
+            image = images.find(paths.env, record.image)
+        spare.take(paths, root)
+        guest_root.lay_out(root, identity_of(image), (image and image.workdir) or "/")
+    for _, place, _ in record.mounts:
+        # Where a volume goes there is a folder, as the agent makes it.
+        guest_root.make_folder(root, place)
+    if record.ssh_agent:
+        guest_root.make_file(root, SSH_AGENT)
+    return GuestTree(root, record.mounts)
+
+
+def identity_of(image: Image | None) -> guest_root.Identity:
+    """Return how the guest of an image looks, or that of a bare machine."""
+    return guest_root.load(images.BARE_IDENTITY if image is None else image.identity)
 
 
 class SpawnError(Exception):
@@ -112,27 +142,19 @@ class Guest:
         self.process = process
         self.root = paths.guest_root(record.name)
         self.mounts = record.mounts
-        self.tree = GuestTree(self.root, self.mounts)
         self.hostname = "localhost"
         self.cpus = record.cpus
         self.memory_mib = record.mem
         self.storage_gib = record.storage_gb or 20
         self.overlay_gib = record.overlay_gb or 10
         image = None if record.image is None else images.find(paths.env, record.image)
-        self.identity = guest_root.load(images.BARE_IDENTITY if image is None else image.identity)
+        self.identity = identity_of(image)
         self.user = 0 if image is None else image.user
-        spare.take(paths, self.root)
-        workdir = None if image is None else image.workdir
-        guest_root.lay_out(self.root, self.identity, workdir or "/")
+        self.tree = files(paths, record, image)
         if os.path.exists(f"{self.root}/.smolvm-packages"):
             from fake_smolvm.machines.packages import with_installed
 
             self.identity = with_installed(self.identity, self.root)
-        for _, place, _ in self.mounts:
-            # Where a volume goes there is a folder, as the agent makes it.
-            guest_root.make_folder(self.root, place)
-        if record.ssh_agent:
-            guest_root.make_file(self.root, SSH_AGENT)
 
     def run(
         self,
@@ -164,7 +186,7 @@ class Guest:
         if given:
             variables = dict(sorted({**variables, **given}.items()))
         cwd = self._folder("/" if workdir is None else workdir)
-        answer = self._provided(argv, variables, cwd, stdin)
+        answer, stdin = self._provided(argv, variables, cwd, stdin)
         if answer is not None:
             code, stdout, stderr = answer
             output = Output(on_output, terminal=terminal)
@@ -174,20 +196,17 @@ class Guest:
         started = self._find(argv, variables, cwd)
         if silent_stdin and wants_stdin(started):
             started = [*FOR_EVER]
-        output = Output(on_output, terminal=terminal)
         for_children = on_output is None
-        if self._may_fork and (stdin is not None or leaves_children(" ".join(started))):
-            from fake_smolvm.machines.guest_apart import run_apart
+        forks = self._may_fork and (stdin is not None or leaves_children(" ".join(started)))
+        if forks or _needs_process(self, started):
+            from fake_smolvm.machines import guest_apart
 
-            def run(write: Callable[[int, bytes], None]) -> Run:
-                there = Output(write, terminal=terminal)
-                return Run(self, started, there, env=variables, cwd=cwd, stdin=stdin)
-
-            relayed = Output(on_output, terminal=False)
-            code = run_apart(
-                run, relayed, timeout, for_children=for_children, outlives=stdin is not None
-            )
-            return relayed.result(code)
+            work = guest_apart.Work(started, variables, cwd, timeout, for_children=for_children)
+            output = Output(on_output, terminal=False)
+            apart = guest_apart.forked if self._may_fork else guest_apart.spawned
+            code = apart(self, work, stdin, output, terminal=terminal, cancelled=cancelled)
+            return output.result(code, timed_out=work.timed_out)
+        output = Output(on_output, terminal=terminal)
         running = Run(self, started, output, env=variables, cwd=cwd, stdin=stdin)
         return running.wait(timeout, cancelled, for_children=for_children)
 
@@ -207,32 +226,72 @@ class Guest:
         known = self.identity.names
         for name, command in SYSTEM.items():
             yield name, command if name in known else missing
+        if self.mounts:
+            from fake_smolvm.machines.guest_files import COMMANDS
+
+            yield from COMMANDS.items()
         yield "__dd", STREAMING["dd"]
+        yield "__not_emulated", self._lacking
+        yield "__no_bash", no_bash
         yield "__command_v", command_v
         yield "__type", type_of
         for name in _NOT_IN_EVERY_GUEST:
             if name not in known:
                 yield name, missing
-            elif name in _NEVER_EMULATED:
-                yield name, not_emulated
-        if self._scenario is not None and self._scenario.guest_commands:
-            import re
+        words = set(script.translate(_WORDS).split())
+        unsure = (words & known) - SHELL_WORDS - SYSTEM.keys() - _HAS
+        if unsure:
+            from fake_smolvm.machines.guest_bash import known_commands
 
-            for name in set(re.findall(r"[\w.+-]+", script)) - known - SHELL_WORDS:
+            for name in unsure - known_commands() - set(guest_root.scripted()) | unsure & _LACKS:
+                yield name, self._lacking
+        if self._scenario is not None and self._scenario.guest_commands:
+            for name in words - known - SHELL_WORDS:
                 yield name, self._of_the_test
 
-    def _of_the_test(self, call: Invocation) -> int:
+    def told(self, work: Work, *, has_stdin: bool, terminal: bool) -> dict[str, Any]:
+        """Return all that another process has to know to run a command in this guest."""
+        return {
+            "paths": dict(self.paths.env),
+            "record": self._record.to_row(),
+            "pid": None if self.process is None else self.process.pid,
+            "asks": self._scenario is not None and bool(self._scenario.guest_commands),
+            "argv": list(work.argv),
+            "env": dict(work.env),
+            "cwd": work.cwd,
+            "timeout": work.timeout,
+            "for_children": work.for_children,
+            "has_stdin": has_stdin,
+            "terminal": terminal,
+        }
+
+    def ask_the_test(
+        self, argv: list[str], env: Mapping[str, str], cwd: str, stdin: bytes
+    ) -> Answer | None:
+        """Return what the test answers for a command of the guest, if it does."""
+        scenario = self._scenario
+        return None if scenario is None else scenario.guest_command(argv, env, cwd, stdin)
+
+    def _of_the_test(self, call: Invocation, otherwise: Command = missing) -> int:
         """Be a command that the test may provide."""
         stdin = b"".join(iter(lambda: call.read(1 << 16), b""))
-        answer = None
-        if self._scenario is not None:
-            answer = self._scenario.guest_command(list(call.argv), call.env, call.cwd, stdin)
+        answer = self.ask_the_test(list(call.argv), call.env, call.cwd, stdin)
         if answer is None:
-            return missing(call)
+            return otherwise(call)
         code, stdout, stderr = answer
         call.out(stdout)
         call.stderr(stderr)
         return code
+
+    def _lacking(self, call: Invocation) -> int:
+        """Be a command that the guest has, and only the test can provide."""
+        from fake_smolvm.machines.guest_tools import TOOLS
+
+        if call.argv[0] == "__not_emulated":
+            call.argv = call.argv[1:]
+        if self._scenario is None or not self._scenario.guest_commands:
+            return TOOLS.get(call.argv[0], not_emulated)(call)
+        return self._of_the_test(call, TOOLS.get(call.argv[0], not_emulated))
 
     def reach(self, argv: Sequence[str], destination: str) -> Reach:
         """Tell whether this machine reaches a destination; notes what 0.8.0 does not enforce."""
@@ -261,10 +320,12 @@ class Guest:
         if found.verdict == "no network":
             return "Network unreachable", {}
         if not found:
-            return found.verdict, {}
+            return ("unknown" if found.unknown else found.verdict), {}
         answer = egress.network_of(self.paths.env).answer(url)
-        # Nothing leaves the host: where the test has no answer, nobody is there.
-        return ("Network unreachable", {}) if answer is None else (None, answer)
+        if answer is not None:
+            return None, answer
+        # Nothing leaves the host. Only of the machine itself it is known that nobody is there.
+        return ("Connection refused" if egress.is_loopback(found) else "no answer"), {}
 
     def process_lines(self, own: str) -> Iterator[tuple[int, str]]:
         """Give the processes in the machine, as `ps` shows them; the last is `ps` itself."""
@@ -305,18 +366,22 @@ class Guest:
         def live() -> None:
             try:
                 self.run(argv, env=env, workdir=workdir, on_output=_discard)
-            except (SpawnError, ConnectionLostError):
+            except (OSError, SpawnError, ConnectionLostError):
                 pass
 
         from fake_smolvm.machines.guest_apart import fork
 
         if not self._may_fork:
             _thread.start_new_thread(live, ())
-        elif fork() == 0:
+        elif fork(self) == 0:
             try:
                 live()
             finally:
                 os._exit(0)
+
+    def locks(self) -> list[str]:
+        """Return the files that whoever starts the machine holds locked meanwhile."""
+        return lifecycle.lock_files(self.paths, self._record.name)
 
     def note_background(self, argv: Sequence[str]) -> None:
         """Have `ps` show a command from now on, until the machine stops."""
@@ -346,16 +411,14 @@ class Guest:
                 yield text
 
     def _provided(
-        self,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        cwd: str,
-        stdin: BinaryIO | None,
-    ) -> tuple[int, bytes, bytes] | None:
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str, stdin: BinaryIO | None
+    ) -> tuple[Answer | None, BinaryIO | None]:
+        """Return what the test answers, and the stdin for who else is to read it."""
         if self._scenario is None or not self._scenario.guest_commands:
-            return None
-        given = b"" if stdin is None else stdin.read()
-        return self._scenario.guest_command(list(argv), env, cwd, given or b"")
+            return None, stdin
+        given = b"" if stdin is None else stdin.read() or b""
+        answer = self.ask_the_test(list(argv), env, cwd, given)
+        return answer, None if stdin is None else BytesIO(given)
 
     def _folder(self, workdir: str) -> str:
         """Give the absolute guest path of a working directory; raises SpawnError."""
@@ -399,7 +462,7 @@ class Guest:
 
     def _interpreter(self, path: str) -> str:
         """Give what the first line of a script names; raises SpawnError if it is no script."""
-        with open(self.tree.host_path(path), "rb") as file:
+        with open(self.tree.open(path, os.O_RDONLY), "rb") as file:
             line = file.readline(256)
         if not line.startswith(b"#!"):
             raise SpawnError(errno.ENOEXEC)
@@ -414,13 +477,34 @@ class Guest:
         return bool(mode & 0o111) and S_ISREG(mode)
 
 
+def _needs_process(guest: Guest, argv: list[str]) -> bool:
+    if streaming(without_shell(argv, guest)) is not None:
+        return False
+    from fake_smolvm.machines.guest_risk import is_safe
+
+    return not is_safe(guest, argv)
+
+
 _NOT_IN_EVERY_GUEST = """
 bash git make jq rg yq csv http nano xxd zip unzip tree python python3 sudo template dotenv semver
 tomlq openssl json gawk mawk numfmt column parallel log verify assert uuidgen shasum sqlite sqlite3
 users b2sum basenc pr retry sha224sum sha384sum
 """.split()  # noqa: SIM905
 """What bashkit has and not every guest."""
-_NEVER_EMULATED = frozenset(("git", "make"))
+_LACKS = frozenset(("git", "make"))
+"""What bashkit has by name only."""
+_HAS = frozenset(
+    """
+awk basename cat chmod chown cp cut date diff dirname env expr find grep gunzip gzip head install
+ls md5sum mkdir mktemp mv od printf python python3 readlink realpath rm rmdir sed sha256sum sleep
+sort stat tail tar tee timeout touch tr truncate uniq wc whoami xargs
+""".split()  # noqa: SIM905
+)
+"""What bashkit has for sure; of other commands it is asked."""
+_WORDS = {
+    number: " " for number in range(128) if not (chr(number).isalnum() or chr(number) in "_.+-[")
+}
+"""Leaves of a script the words that may be commands."""
 
 
 def run_command(

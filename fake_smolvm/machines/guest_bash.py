@@ -8,7 +8,10 @@ the command is over while background children may go on.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
+
+from fake_smolvm.machines.guest_commands import not_emulated_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +25,51 @@ _MODULE = "bashkit._bashkit"
 _loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
 _MOST_IN_MEMORY = 8 << 20
-_NO_ROOM = b"fake_smolvm: killed: its shell has room for 32 MB at a time, a real guest for more\n"
+_NO_ROOM = (
+    b"fake_smolvm: killed: its shell has room for 32 MB, and 100 calls in each other, at a time; "
+    b"a real guest for more\n"
+)
+_MOST_OF_A_COMMAND = 32 << 20
+_TOO_MUCH = "killed: a script's commands have room for 32 MB of output each"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
 _CO_COROUTINE = 0x80
 _LIMIT = "resource limit exceeded"
+_FAILED = "io error: "
+_READ_ONLY = "filesystem is read-only"
+_PYTHON_LIMITS = (
+    "ModuleNotFoundError: No module named",
+    "AttributeError: module '",
+    "no external function handler configured",
+    "is disabled for security reasons",
+)
+"""What Python says of itself in bashkit, of which a real one has more."""
+_LIMITS = (
+    "bashkit",
+    "background jobs",
+    "exceeds limit",
+    "exceeds max",
+    "expression recursion level exceeded",
+    "expression too long",
+    "invalid option -- ",
+    "limit (",
+    "level limit",
+    "nested too deeply",
+    "nesting depth exceeded",
+    "nesting too deep",
+    "not supported",
+    "parser fuel",
+    "resource limit exceeded",
+)
+"""What the shell library says where it cannot do what a guest's commands could."""
+_BUSYBOX_REFUSALS = {
+    "dd": "can't open '{}'",
+    "install": "can't create '{}'",
+    "mkdir": "can't create directory '{}'",
+    "sed": "can't create temp file '{}XXXXXX'",
+    "truncate": "{}: open",
+    "unlink": "can't remove file '{}'",
+}
 
 
 class Shell:
@@ -42,6 +85,7 @@ class Shell:
         "_commands",
         "_ended",
         "_first",
+        "_has_bash",
         "_memory",
         "_more",
         "_on_end",
@@ -49,6 +93,7 @@ class Shell:
         "_passed",
         "_script",
         "_torn",
+        "_volumes",
     )
 
     def __init__(
@@ -68,20 +113,21 @@ class Shell:
         self._on_end = on_end
         self._ended: int | None = None
         self._commands = guest.identity.names
+        self._has_bash = guest.identity.has_bash
         self._script = script
         self._memory = guest.memory_mib << 20
+        self._beside = guest.root.rpartition("/")[0]
         builtins = {
             name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
         }
         builtins["__end"] = self._end
         builtins["__stdin"] = self._stdin
-        self._beside = guest.root.rpartition("/")[0]
         self._clean_up: Callable[[], None] | None = None
         self._first = b""
         self._more: Callable[[], bytes | None] = bytes
         python = "python3" in guest.identity.names
         env = {"BASHKIT_ALLOW_INPROCESS_PYTHON": "1"} if python else {}
-        self._bash = bashkit.Bash(
+        self._bash = _make(
             username="root",
             hostname=guest.hostname,
             cwd="/",
@@ -93,7 +139,16 @@ class Shell:
         # Mounts given to the constructor would be announced on the process's stderr.
         real = bashkit.FileSystem.real
         self._bash.mount("/", real(guest.root, writable=True))
+        self._volumes: list[tuple[str, int]] = []
         for source, place, read_only in guest.mounts:
+            if not os.path.isdir(source):
+                # Its host folder is gone: there is nothing in it, and nothing can be put there.
+                empty = os.path.join(self._beside, "empty")
+                os.makedirs(empty, exist_ok=True)
+                self._bash.mount(place, real(empty, writable=False), read_only=True)
+                continue
+            if not read_only:
+                self._volumes.append((source, os.stat(source).st_mode))
             mounted = real(source, writable=not read_only)
             self._bash.mount(place, mounted, read_only=read_only)
 
@@ -107,7 +162,6 @@ class Shell:
             memory.write_file("/fd0", stdin)
             self._bash.mount("/proc/self", memory)
             return
-        import os
         from shutil import rmtree
         from tempfile import mkdtemp
 
@@ -176,6 +230,7 @@ class Shell:
         result = self._bash.execute_sync(script, on_output=self._pass_on)
         if self._clean_up is not None:
             self._clean_up()
+        self._keep_volumes()
         if result.error is not None and result.error.startswith(_LIMIT):
             # What bashkit has no room for, the guest has no memory for: it gets killed.
             if largest_number(self._script) <= self._memory:
@@ -184,9 +239,19 @@ class Shell:
             return -9
         if result.error is None:
             self._pass_rest(result.stdout_bytes, result.stderr_bytes)
+        elif result.error.startswith(_FAILED):
+            # A command that meets such an error ends all of the script.
+            why = "Read-only file system" if _READ_ONLY in result.error else result.error
+            self._out(2, f"fake_smolvm: the guest's shell stopped here: {why}\n".encode())
         code = int(result.exit_code if self._ended is None else self._ended)
         self._on_end(code)
         return code
+
+    def _keep_volumes(self) -> None:
+        """Have the folder of each volume there again: nobody can remove what is mounted."""
+        for source, mode in self._volumes:
+            if not os.path.lexists(source):
+                os.mkdir(source, mode & 0o7777)
 
     def _pass_rest(self, *whole: bytes) -> None:
         for number, data in enumerate(whole):
@@ -249,14 +314,74 @@ class Shell:
         name, not_found, _ = line.partition(": command not found")
         if not_found:
             if name.removeprefix("sh: ") in self._commands:
-                return f"{name}: in this image, but not emulated by fake_smolvm\n"
+                return f"{not_emulated_text(name.removeprefix('sh: '))}\n"
             return f"{name}: not found\n"
-        path, read_only, _ = line.partition(": filesystem is read-only")
+        before, read_only, _ = line.partition(_READ_ONLY)
         if read_only:
-            return f"sh: can't create {path.rpartition(' ')[2]}: Read-only file system\n"
-        if line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
-            return f"cat: can't open '{line[5:-28]}': No such file or directory\n"
+            return self._refused(before.removesuffix(": io error: ").removesuffix(": "))
+        if any(sign in line for sign in _PYTHON_LIMITS):
+            line = (
+                f"fake_smolvm: this is not the guest's real Python: {line.strip()}; provide what "
+                "the command answers with smolvm.guest_command(...), or [[guest]] in a scenario\n"
+            )
+        elif any(sign in line for sign in _LIMITS):
+            line = f"fake_smolvm: {line.removeprefix('sh: ')}"
+        elif line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
+            line = f"cat: can't open '{line[5:-28]}': No such file or directory\n"
         return line
+
+    def _refused(self, doing: str) -> str:
+        """Say that something was not done because the file system is read-only."""
+        name, _, what = doing.partition(": ")
+        path = what.rpartition(" ")[2].strip("'")
+        if name == "sh":
+            what = f"can't create {path}"
+        elif not self._has_bash:
+            what = _BUSYBOX_REFUSALS.get(name, "{}").format(path)
+        return f"{name}: {what}: Read-only file system\n"
+
+
+def analyze(script: str) -> Any:
+    """Return what a script refers to, as bashkit tells it; None if it does not parse."""
+    bashkit = _load()
+    with _analyzing:
+        if not _analyzers:
+            _analyzers.append(_make(profile=bashkit.ExecutionProfile.Interactive))
+        try:
+            return _analyzers[0].analyze(script)
+        except bashkit.BashError:
+            return None
+
+
+def _make(**options: Any) -> Any:
+    """Make a shell; raise OSError when the system has no room for one."""
+    try:
+        return _load().Bash(**options)
+    except RuntimeError as error:
+        raise told_by_the_system(error) from None
+
+
+def told_by_the_system(error: BaseException) -> BaseException:
+    """Return the OSError that bashkit tells of in a RuntimeError; any other as it is."""
+    number = str(error).rpartition("(os error ")[2].partition(")")[0]
+    if isinstance(error, RuntimeError) and number.isdigit():
+        return OSError(int(number), os.strerror(int(number)))
+    return error
+
+
+def known_commands() -> frozenset[str]:
+    """Return the commands that bashkit has."""
+    if not _known:
+        bashkit = _load()
+        with _analyzing:
+            shell = _make(profile=bashkit.ExecutionProfile.Interactive)
+            _known.append(frozenset(shell.execute_sync("compgen -c").stdout.split()))
+    return _known[0]
+
+
+_known: list[frozenset[str]] = []
+_analyzing = _thread.allocate_lock()
+_analyzers: list[Any] = []
 
 
 def largest_number(script: str) -> int:
@@ -283,6 +408,15 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
     def builtin(context: Any) -> Any:
         out: list[bytes] = []
         err: list[bytes] = []
+        size = 0
+
+        def take(data: bytes) -> None:
+            nonlocal size
+            size += len(data)
+            if size > _MOST_OF_A_COMMAND:
+                raise MemoryError
+            out.append(data)
+
         stdin = (context.stdin or "").encode()
 
         def read(size: int) -> bytes:
@@ -299,11 +433,16 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
             env=context.env,
             cwd=context.cwd,
             read=read,
-            out=out.append,
+            out=take,
             stderr=err.append,
             wait=wait,
         )
-        code = command(call)
+        try:
+            code = command(call)
+        except MemoryError:
+            out.clear()
+            err.append(f"fake_smolvm: {context.name}: {_TOO_MUCH}\n".encode())
+            code = 137
         return bashkit.BuiltinResult(
             b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace"), code
         )

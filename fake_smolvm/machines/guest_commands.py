@@ -65,9 +65,35 @@ class Invocation:
         self.stderr(line.encode("utf-8", "surrogateescape"))
         return 1
 
-    def host_path(self, path: str) -> str:
-        """Give the host path of a guest path; raises OSError."""
-        return self.guest.tree.host_path(os.path.join(self.cwd, path))
+    def path(self, path: str) -> str:
+        """Return the absolute guest path of one that may be relative."""
+        return os.path.join(self.cwd, path)
+
+    def open(self, path: str, flags: int) -> int:
+        """Open a file of the guest's; return its descriptor. Raise OSError."""
+        return self.guest.tree.open(self.path(path), flags)
+
+    def save(self, path: str, content: bytes) -> None:
+        """Put a content into a file of the guest's, whatever was in it; raise OSError."""
+        file = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with open(file, "wb", buffering=0) as stream:
+            stream.write(content)
+
+
+def reason(call: Invocation, error: OSError) -> str:
+    """Return why something failed, in the words of the guest's C library."""
+    number = error.errno or 0
+    text = os.strerror(number)
+    return text if call.guest.identity.has_bash else _MUSL.get(number, text)
+
+
+_MUSL = {
+    errno.EBUSY: "Resource busy",
+    errno.ELOOP: "Symbolic link loop",
+    errno.EMFILE: "No file descriptors available",
+    errno.ENAMETOOLONG: "Filename too long",
+    errno.EXDEV: "Cross-device link",
+}
 
 
 def _true(_: Invocation) -> int:
@@ -107,7 +133,7 @@ def _cat(call: Invocation) -> int:
         except OSError as error:
             reading = error.errno == errno.EISDIR
             doing = "read error" if reading else f"can't open '{name}'"
-            code = call.complain(f"{doing}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{doing}: {reason(call, error)}")
     return code
 
 
@@ -123,7 +149,7 @@ def _head(call: Invocation) -> int:
                 if left <= 0:
                     break
         except OSError as error:
-            code = call.complain(f"{name}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{name}: {reason(call, error)}")
     return code
 
 
@@ -187,24 +213,23 @@ def _yes(call: Invocation) -> int:
 def _dd(call: Invocation) -> int:
     words = dict(word.split("=", 1) for word in call.argv[1:])
     size = _size(words.get("bs", "512"))
-    count = int(words["count"]) if "count" in words else None
-    limit = None if count is None else size * count
-    total = 0
+    limit = size * int(words["count"]) if "count" in words else None
     target = words.get("of")
-    file = -1
+    doing = f"can't open '{target}'"
+    total, file = 0, -1
     try:
         if target is not None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-            flags |= 0 if words.get("conv") == "notrunc" else os.O_TRUNC
-            file = os.open(call.host_path(target), flags, 0o644)
+            truncate = 0 if words.get("conv") == "notrunc" else os.O_TRUNC
+            file = call.open(target, os.O_WRONLY | os.O_CREAT | truncate)
+            doing = "write error"
         source = words.get("if", "-")
-        if source == "/dev/zero" and limit is not None and file >= 0:
-            os.truncate(file, limit)  # holes read as zeros
-            total = limit
+        if source == "/dev/zero" and file >= 0:
+            total = _zeros(call, file, limit)  # Holes read as zeros.
         else:
             for chunk in _chunks(call, source):
                 kept = chunk if limit is None else chunk[: limit - total]
                 if file >= 0:
+                    _room_for(call, total + len(kept))
                     os.write(file, kept)
                 else:
                     call.out(kept)
@@ -212,7 +237,7 @@ def _dd(call: Invocation) -> int:
                 if limit is not None and total >= limit:
                     break
     except OSError as error:
-        return call.complain(f"can't open '{target}': {os.strerror(error.errno or 0)}")
+        return call.complain(f"{doing}: {reason(call, error)}")
     finally:
         if file >= 0:
             os.close(file)
@@ -223,6 +248,24 @@ def _dd(call: Invocation) -> int:
             f"{total} bytes ({_readable(total)}) copied, 0.001000 seconds\n".encode()
         )
     return 0
+
+
+def _zeros(call: Invocation, file: int, limit: int | None) -> int:
+    disk = _disk_size(call)
+    os.truncate(file, disk if limit is None else min(limit, disk))
+    _room_for(call, disk + 1 if limit is None else limit)
+    return limit or 0
+
+
+def _room_for(call: Invocation, size: int) -> None:
+    """Raise OSError (ENOSPC) for a file that a disk of the machine has no room for."""
+    if size > _disk_size(call):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _disk_size(call: Invocation) -> int:
+    """Return the bytes of the larger of a machine's disks."""
+    return max(call.guest.overlay_gib, call.guest.storage_gib) << 30
 
 
 def _power(call: Invocation) -> int:
@@ -418,46 +461,58 @@ def _ln(call: Invocation) -> int:
         try:
             _link(call, flags, target, place)
         except OSError as error:
-            code = call.complain(f"{place}: {os.strerror(error.errno or 0)}")
+            code = call.complain(f"{place}: {reason(call, error)}")
     return code
 
 
 def _link(call: Invocation, flags: str, target: str, place: str) -> None:
     tree = call.guest.tree
-    link = os.path.join(call.cwd, place)
-    if os.path.isdir(tree.host_path(link, follow="n" not in flags)):
-        link = os.path.join(link, os.path.basename(target))
-    path = tree.host_path(link, follow=False)
-    if "f" in flags and os.path.lexists(path):
-        os.unlink(path)
+    link = call.path(place)
+    with tree.place(link, follow="n" not in flags) as found:
+        if found.is_folder():
+            link = os.path.join(link, os.path.basename(target))
+    if "s" not in flags:
+        with tree.place(call.path(target), follow=False) as there:
+            there.stat()
+    if "f" in flags:
+        with tree.place(link, follow=False) as old:
+            try:
+                old.remove()
+            except FileNotFoundError:
+                pass
     if "s" in flags:
-        os.symlink(target, path)
+        tree.symlink(target, link)
     else:
-        os.link(call.host_path(target), path)
+        tree.link(call.path(target), link)
 
 
 def _wget(call: Invocation) -> int:
     url, output = _wget_words(call.argv)
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
-    if failure == "unresolved":
-        return call.complain(f"bad address '{host}'")
-    if failure is not None:
-        return call.complain(f"can't connect to remote host ({host}): {failure}")
+    if failure in _UNANSWERED:
+        return _unanswered(call, host, url)
     status = int(answer.get("status", 200))
-    if status >= 400:  # noqa: PLR2004
-        return call.complain(f"server returned error: HTTP/1.1 {status}")
-    body = str(answer.get("body", "")).encode()
-    if output in (None, ""):
-        output = url.rpartition("/")[2] or "index.html"
+    if failure == "unresolved":
+        failed = f"bad address '{host}'"
+    elif failure is not None:
+        failed = f"can't connect to remote host ({host}): {failure}"
+    elif status >= 400:  # noqa: PLR2004
+        failed = f"server returned error: HTTP/1.1 {status}"
+    else:
+        body = str(answer.get("body", "")).encode()
+        return _wget_answer(call, body, output or url.rpartition("/")[2] or "index.html")
+    return call.complain(failed)
+
+
+def _wget_answer(call: Invocation, body: bytes, output: str) -> int:
     if output == "-":
         call.out(body)
         return 0
     try:
-        with open(call.host_path(output), "wb") as file:
-            file.write(body)
+        call.save(output, body)
     except OSError as error:
-        return call.complain(f"can't open '{output}': {os.strerror(error.errno or 0)}")
+        return call.complain(f"can't open '{output}': {reason(call, error)}")
     return 0
 
 
@@ -497,23 +552,52 @@ def _curl(call: Invocation) -> int:
     url = url if "://" in url else f"http://{url}"
     host = _host_of(url)
     failure, answer = call.guest.fetch(call.argv, url, host)
-    if failure == "unresolved":
-        call.complain(f"(6) Could not resolve host: {host}")
-        return 6
-    if failure is not None:
-        call.complain(f"(7) Failed to connect to {host}: {failure}")
-        return 7
+    code, why = _curl_failure(failure, host)
+    if failure in _UNANSWERED:
+        _unanswered(call, host, url)
+    elif code:
+        call.complain(f"({code}) {why}")
+    if code:
+        return code
     status = int(answer.get("status", 200))
     if status >= 400 and "f" in flags:  # noqa: PLR2004
         call.complain(f"(22) The requested URL returned error: {status}")
         return 22
-    body = str(answer.get("body", "")).encode()
+    return _curl_answer(call, str(answer.get("body", "")).encode(), output)
+
+
+def _curl_failure(failure: str | None, host: str) -> tuple[int, str]:
+    if failure is None:
+        return 0, ""
+    if failure in ("unresolved", "unknown"):
+        return 6, f"Could not resolve host: {host}"
+    return 7, f"Failed to connect to {host}: {failure}"
+
+
+def _curl_answer(call: Invocation, body: bytes, output: str | None) -> int:
     if output is None:
         call.out(body)
         return 0
-    with open(call.host_path(output), "wb") as file:
-        file.write(body)
+    try:
+        call.save(output, body)
+    except OSError as error:
+        call.complain(f"(23) Failed to open {output}: {reason(call, error)}")
+        return 23
     return 0
+
+
+_UNANSWERED = ("unknown", "no answer")
+
+
+def _unanswered(call: Invocation, host: str, url: str = "") -> int:
+    """Say that the test does not say what is out there, and how it does; return exit code 1."""
+    what = f"nothing answers {url}" if url else f"nothing is known of the host {host!r}"
+    call.stderr(
+        f"fake_smolvm: {call.argv[0]}: {what}, for nothing leaves this host; provide it with "
+        f"smolvm.outside_answer({url or 'URL'!r}, ...) and smolvm.outside_host({host!r}, ADDRESS), "
+        f"or in the file that $FAKE_SMOLVM_NETWORK names\n".encode("utf-8", "surrogateescape")
+    )
+    return 1
 
 
 def _host_of(url: str) -> str:
@@ -527,7 +611,10 @@ def _nslookup(call: Invocation) -> int:
         return call.complain("no name given")
     server = names[1] if len(names) > 1 else "1.1.1.1"
     answers = call.guest.reach(call.argv, server).verdict == "allowed"
-    addresses = call.guest.reach(call.argv, names[0]).addresses if answers else []
+    found = call.guest.reach(call.argv, names[0])
+    addresses = found.addresses if answers else []
+    if answers and found.unknown:
+        return _unanswered(call, names[0])
     if not answers:
         call.say(";; connection timed out; no servers could be reached\n")
         return 1
@@ -545,6 +632,8 @@ def _ping(call: Invocation) -> int:
     if not names:
         return call.complain("no host given")
     found = call.guest.reach(call.argv, names[0])
+    if found.unknown:
+        return _unanswered(call, names[0])
     if found.verdict == "unresolved":
         return call.complain(f"bad address '{names[0]}'")
     if found.verdict != "allowed":
@@ -562,10 +651,24 @@ def missing(call: Invocation) -> int:
     return 127
 
 
+def no_bash(call: Invocation) -> int:
+    """Be `bash` where there is none."""
+    call.argv = ["bash", *call.argv[1:]]
+    return missing(call)
+
+
 def not_emulated(call: Invocation) -> int:
     """Be a command that the image has, and that the fake has not."""
-    call.complain("in this image, but not emulated by fake_smolvm: let the test provide it")
+    call.stderr(f"{not_emulated_text(call.argv[0])}\n".encode())
     return 127
+
+
+def not_emulated_text(name: str) -> str:
+    """Say that the guest would have a command, and how a test provides it."""
+    return (
+        f"fake_smolvm: '{name}' is in this guest, but not emulated; provide what it answers with "
+        f"smolvm.guest_command({name!r}, ...), or [[guest]] in a scenario"
+    )
 
 
 def _apk(call: Invocation) -> int:
@@ -582,9 +685,7 @@ def _apk(call: Invocation) -> int:
         return 0
     unknown = _install(call, names)
     if unknown is not None:
-        text = f"ERROR: unable to select packages:\n  {unknown} (no such package)\n"
-        call.stderr(text.encode())
-        return 1
+        return _unknown_package(call, unknown)
     for number, name in enumerate(names, 1):
         call.say(f"({number}/{len(names)}) Installing {name}")
     call.say("OK")
@@ -602,12 +703,22 @@ def _apt(call: Invocation) -> int:
         return 100 if verb == "install" else 0
     unknown = _install(call, names) if verb == "install" else None
     if unknown is not None:
-        call.stderr(f"E: Unable to locate package {unknown}\n".encode())
+        _unknown_package(call, unknown)
         return 100
     quiet = any(word.startswith("-q") for word in call.argv)
     for name in () if quiet else names:
         call.say(f"Setting up {name} ...")
     return 0
+
+
+def _unknown_package(call: Invocation, name: str) -> int:
+    words = ", ".join([repr(word) for word in call.argv])
+    call.stderr(
+        f"fake_smolvm: {call.argv[0]}: it knows no package {name!r}, whatever the mirrors have; "
+        f"provide what this answers with smolvm.guest_command({words}), or [[guest]] in a "
+        "scenario, and so what the package brings\n".encode("utf-8", "surrogateescape")
+    )
+    return 1
 
 
 def _verb(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -638,7 +749,7 @@ def _chunks(call: Invocation, name: str) -> Iterator[bytes]:
         while True:
             yield bytes(_CHUNK) if name == "/dev/zero" else os.urandom(_CHUNK)
     elif name != "/dev/null":
-        file = os.open(call.host_path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = call.open(name, os.O_RDONLY)
         try:
             while data := os.read(file, _CHUNK):
                 yield data

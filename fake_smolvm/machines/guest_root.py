@@ -13,6 +13,7 @@ from fake_smolvm.machines.tree import GuestTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "identities")
@@ -93,12 +94,17 @@ def load(name: str) -> Identity:
     return identity
 
 
+def is_laid_out(root: str) -> bool:
+    """Return whether a machine's root has its first files."""
+    return os.path.exists(os.path.join(root, _READY))
+
+
 def lay_out(root: str, identity: Identity, workdir: str = "/") -> None:
     """Give a machine's root its first files, once; what is there already stays as it is.
 
     `workdir` is the folder that the image has for its commands.
     """
-    if os.path.exists(os.path.join(root, _READY)):
+    if is_laid_out(root):
         return
     os.makedirs(root, exist_ok=True)
     _make_folders(root, identity, workdir)
@@ -136,7 +142,7 @@ def _make_files(root: str, identity: Identity) -> None:
 def make_folder(root: str, path: str) -> None:
     """Make a folder of the guest's, and those above it, unless something else is there."""
     try:
-        os.makedirs(GuestTree(root).host_path(path), exist_ok=True)
+        GuestTree(root).place(f"{path}/-", make_folders=True).close()
     except OSError:
         pass
 
@@ -156,6 +162,11 @@ def provide_scripts(root: str, identity: Identity, script: str) -> None:
         folder = identity.folder_of(name)
         if name in script and folder is not None:
             _write(root, f"{folder}/{name}", f"#!/bin/sh\n{scripts[name]}\n".encode(), 0o755)
+
+
+def scripted() -> Iterable[str]:
+    """Return the names of the commands that a line of shell can be."""
+    return _scripts or _load_scripts()
 
 
 def _load_scripts() -> dict[str, str]:
@@ -182,15 +193,25 @@ def show_commands(root: str, identity: Identity) -> None:
 
 
 def show_command(root: str, folder: str, name: str) -> None:
-    """Make the file of one command."""
-    stub = f'#!/bin/sh\n# bashkit builtin: {name}\nexec {name} "$@"\n'
-    _write(root, f"{folder}/{name}", stub.encode(), 0o755)
+    """Make the file of one command.
+
+    The shell library takes its second line for a command that it has, and the rest for a script: of
+    a command that it has not, or that is ours. There are no files that call themselves.
+    """
+    from fake_smolvm.machines.guest_commands import SYSTEM
+    from fake_smolvm.machines.guest_files import COMMANDS
+
+    if name in SYSTEM or name in COMMANDS:
+        text = f'#!/bin/sh\n{name} "$@"\n'
+    else:
+        text = f'#!/bin/sh\n# bashkit builtin: {name}\n__not_emulated {name} "$@"\n'
+    _write(root, f"{folder}/{name}", text.encode(), 0o755)
 
 
 def _write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        file = os.open(GuestTree(root).host_path(path), flags, mode)
+        file = GuestTree(root).open(path, flags, mode)
     except OSError:
         return  # It is there, or an artifact's layers have no place for it.
     try:

@@ -29,6 +29,8 @@ KILLED = 255
 """The exit code of a command that a signal ended (hazard H12)."""
 SHELLS = frozenset(("sh", "ash", "bash", "dash"))
 
+STACK = 64 << 20
+"""Bytes for a command's thread, by default; only those that are used take memory."""
 _PIPE_SIZE = 1 << 16
 _POLL_SECONDS = 0.05
 _LINGER_SECONDS = 0.1
@@ -139,8 +141,10 @@ class Run:
         env: Mapping[str, str],
         cwd: str,
         stdin: BinaryIO | None,
+        stack: int = STACK,
     ) -> None:
         self._guest = guest
+        self._stack = stack
         self._argv = argv
         self._env = env
         self._cwd = cwd
@@ -163,12 +167,12 @@ class Run:
         for_children: bool,
     ) -> GuestResult:
         """Start the command and wait for its end, or another one."""
-        self._argv = _without_shell(self._argv, self._guest)
+        self._argv = without_shell(self._argv, self._guest)
         command = streaming(self._argv)
         if command is not None and self._argv[0] in _AT_ONCE:
             self._live(command)
         else:
-            _thread.start_new_thread(self._live, (command,))
+            _start_thread(lambda: self._live(command), self._stack)
         deadline = None if timeout is None else time.monotonic() + timeout
         over = self._all_over if for_children and not self._detaches() else self._command_over
         try:
@@ -227,7 +231,9 @@ class Run:
         except (Stopped, PipeClosedError, BrokenPipeError):
             self._end(-1)
         except BaseException as failure:  # noqa: BLE001 - raised where somebody waits
-            self._failure = failure
+            from fake_smolvm.machines.guest_bash import told_by_the_system
+
+            self._failure = told_by_the_system(failure)
             self._end(-1)
         self._all_over.release()
 
@@ -254,6 +260,8 @@ class Run:
 
         guest = self._guest
         argv = [_rewritten(word) for word in self._argv]
+        if argv[0] in SHELLS and len(argv) > 2 and not guest.identity.has_bash:  # noqa: PLR2004
+            argv[2] = _without_bash(argv[2])
         text = " ".join(argv)
         if "/bin" in text or "sbin" in text:
             guest_root.show_commands(guest.root, guest.identity)
@@ -376,6 +384,22 @@ class Run:
             time.sleep(min(left, _POLL_SECONDS))
 
 
+def _start_thread(live: Callable[[], None], stack: int) -> None:
+    """Start a thread that the shell library can be deep in."""
+    with _starting:
+        usual = _thread.stack_size(stack)
+        try:
+            _thread.start_new_thread(live, ())
+        except RuntimeError:  # There is no room for that much.
+            _thread.stack_size(usual)
+            _thread.start_new_thread(live, ())
+        finally:
+            _thread.stack_size(usual)
+
+
+_starting = _thread.allocate_lock()
+
+
 def wants_stdin(argv: Sequence[str]) -> bool:
     """Whether a command with these arguments reads stdin, to its end, and before anything else."""
     name = argv[0].rpartition("/")[2]
@@ -388,8 +412,8 @@ def _step(deadline: float | None) -> float:
     return max(0.0, min(_POLL_SECONDS, deadline - time.monotonic()))
 
 
-def _without_shell(argv: list[str], guest: Guest) -> list[str]:
-    """Give the argv of a script that is one plain command of ours with output without end to it.
+def without_shell(argv: list[str], guest: Guest) -> list[str]:
+    """Return the argv of a script that is one plain command of ours with output without end to it.
 
     A shell puts the command in its own place then, and bashkit has no room for such output.
     """
@@ -442,6 +466,16 @@ def _rewritten(word: str) -> str:
     word = re.sub(r"(?<![\w-])type\s+(?=[\w.+-]+\s*(?:[;&|>\n)]|$))", "__type ", word)
     word = re.sub(r"\bkill\s+(?:-\w+\s+)?1\b(?![\d.])", "true", word)
     return re.sub(r"\bdd\b(?=[^|;&\n]*\bif=/dev/)(?=[^|;&\n]*\bof=)", "__dd", word)
+
+
+def _without_bash(script: str) -> str:
+    """Put into a script that there is no `bash`, which bashkit takes for itself."""
+    if "bash" not in script:
+        return script
+    import re
+
+    before = r"(^|[;&|({\n]|\b(?:then|do|else|if|while|until|exec|env|nohup|xargs|time)\s|!\s)"
+    return re.sub(rf"{before}(\s*)bash(?=[\s;&|)]|$)", r"\1\2__no_bash", script)
 
 
 def _may_read(text: str) -> bool:

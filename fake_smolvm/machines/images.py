@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 
 from fake_smolvm.errors import SetupError
+from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import given
 
 TYPE_CHECKING = False
@@ -105,6 +106,21 @@ def find(env: Mapping[str, str], reference: str) -> Image | None:
         if any(_fits(name, pattern) for pattern in data["names"]):
             return None if data["identity"] is None else Image(reference, data)
     return None
+
+
+def check_known(env: Mapping[str, str], reference: str) -> None:
+    """Raise CommandError for an image that nobody says anything of, neither here nor in the test.
+
+    Whether a registry has it, only the registry knows.
+    """
+    name = _full_name(reference)
+    if not any(_fits(name, pattern) for data in _entries(env) for pattern in data["names"]):
+        raise CommandError(
+            f"fake_smolvm: it has no image {reference!r}, and asks no registry; provide it in the "
+            f"JSON file that ${VARIABLE} names: "
+            f'[{{"names": ["{reference}"], "identity": "alpine"}}], or with "identity": null '
+            "as one that is not to be had"
+        )
 
 
 def pull_failure(reference: str) -> str:

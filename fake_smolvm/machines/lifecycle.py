@@ -133,8 +133,9 @@ def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
     Raises CommandError when another process is starting it, or the host lacks what a machine needs.
     """
     seconds, hypervisor = boot_seconds(paths.env), has_hypervisor(paths.env)
-    folder = paths.make_machine_dir(name)
-    lock = _try_lock(os.path.join(folder, "start.lock"))
+    paths.make_machine_dir(name)
+    own, shared = lock_files(paths, name)
+    lock = _try_lock(own)
     if lock < 0:
         raise CommandError(
             "agent operation failed: start agent: "
@@ -150,7 +151,7 @@ def begin_boot(paths: Paths, name: str, *, virtual: bool) -> Boot:
         os.close(lock)
         raise CommandError(missing)
     try:
-        any_lock = _try_lock(os.path.join(paths.state, "start.lock"))
+        any_lock = _try_lock(shared)
         if any_lock < 0:
             hazards.note(
                 paths,
@@ -240,6 +241,11 @@ class Boot:
             _signal.signal(_signal.SIGINT, self._on_interrupt)
             if failure is KeyboardInterrupt:
                 os.kill(os.getpid(), _signal.SIGINT)
+
+
+def lock_files(paths: Paths, name: str) -> list[str]:
+    """Return the files that a start of a machine locks: its own, and the one of all machines."""
+    return [os.path.join(folder, "start.lock") for folder in (paths.machine_dir(name), paths.state)]
 
 
 def agent(paths: Paths, name: str) -> Process | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm.machines.removal import remove_tree
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fake_smolvm.machines.paths import Paths
 
 _MOST = 3
@@ -69,37 +69,15 @@ def take(paths: Paths, root: str) -> None:
         return
 
 
-def remove(paths: Paths, folder: str) -> None:
-    """Remove a data directory at once, its root's folders aside; what cannot be removed stays."""
+def remove(paths: Paths, folder: str) -> bool:
+    """Remove a data directory at once, its root's folders aside; return whether nothing is left."""
     gone = f"{folder}.{os.getpid()}.{time.monotonic_ns()}"
     try:
         os.rename(folder, gone)
         _keep(paths, os.path.join(gone, "root"))
     except OSError:
         pass
-    remove_tree(gone)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder and all that is in it, as far as that can be done."""
-    try:
-        with os.scandir(path) as entries:
-            found = list(entries)
-    except OSError:
-        return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            remove_tree(entry.path)
-        else:
-            _attempt(os.unlink, entry.path)
-    _attempt(os.rmdir, path)
-
-
-def _attempt(change: Callable[[str], None], path: str) -> None:
-    try:
-        change(path)
-    except OSError:
-        pass
+    return remove_tree(gone)
 
 
 def _keep(paths: Paths, root: str) -> None:

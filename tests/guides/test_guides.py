@@ -81,6 +81,7 @@ class Reader:
         script = f"""\
             #!/bin/sh
             case "$* " in
+              "--version ") echo "smolvm 0.8.0";;
               {refusal if refusing else ""}
               *) exec {inner}/smolvm "$@";;
             esac

@@ -346,6 +346,7 @@ def test_guest_files(either: SmolvmFixture, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\0\xff")
     either.run("machine", "create", "box")
     either.run("machine", "start", "--name", "box")
+    assert "Alpine" in either.machine("box").read_text("/etc/os-release")
     either.run("machine", "cp", str(tmp_path / "file"), "box:/root/file", check=True)
     assert either.machine("box").read_bytes("/root/file") == b"\0\xff"
     with pytest.raises(OSError, match="No such file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -142,3 +143,14 @@ def test_a_guest_that_powers_itself_off_is_unreachable(machine: Machine) -> None
     assert '"state": "unreachable"' in machine.run("ls", "--json").stdout
     assert "not running" in machine.run("exec", "--name", "m1", "--", "true").stderr
     assert machine.run("start", "--name", "m1").returncode == 0
+
+
+def test_a_workload_does_not_hold_the_lock_of_its_start(machine: Machine, tmp_path: Path) -> None:
+    image = ("--net", "--image", "alpine", "--name", "w1")
+    machine.run("run", "-d", *image, "--", "sh", "-c", "while :; do sleep 1; done", check=True)
+    locks = list(tmp_path.glob(".fake_smolvm/**/start.lock"))
+    assert len(locks) == 3
+    for path in locks:
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    machine.run("stop", "--name", "w1", check=True)

@@ -26,6 +26,8 @@ EVERY_BYTE = bytes(range(256)) * 64
 ENOENT = "No such file or directory (os error 2)"
 NOT_SPAWNED = f"agent operation failed: vm exec: failed to spawn command: {ENOENT}"
 
+TIMED_OUT = "\ncontainer timed out after 200ms"
+
 
 class Box:
     """A running machine, and its host."""
@@ -312,8 +314,9 @@ def test_a_shell_on_a_terminal(box: Box) -> None:
         (["-e", "A=1", "-w", "/etc", "--", "sh", "-c", "echo $A; pwd"], 0, "1\n/etc\n", ""),
         (["--net", "-I", "ubuntu:24.04", "--", "head", "-c", "24", "/etc/os-release"], 0,
          'PRETTY_NAME="Ubuntu 24.0', "Pulling image ubuntu:24.04...\r"),
-        (["--timeout", "200ms", "--", "sleep", "9"], 1, "",
-         "Error: io operation failed: Resource temporarily unavailable (os error 11)\n"),
+        (["--timeout", "200ms", "--", "sleep", "9"], 124, "", ""),
+        (["--net", "-I", "alpine", "--timeout", "200ms", "--", "sleep", "9"], 124, "",
+         f"Pulling image alpine...\rPulling image alpine... done.{' ' * 30}\n{TIMED_OUT}"),
         (["--", "/no/such"], 1, "",
          f"Error: {NOT_SPAWNED}\n"),
         (["--", "nope"], 1, "",

@@ -98,11 +98,21 @@ def test_a_pack_of_a_bare_machine_runs_but_makes_no_machine_that_starts(fake: Fa
     assert record(fake, "n")["state"] == "created"
 
 
-def test_an_image_that_is_not_provided_fails_as_without_a_registry(fake: Fake) -> None:
+def test_an_image_that_is_not_to_be_had_fails_as_without_a_registry(fake: Fake) -> None:
+    images = fake.home / "images.json"
+    images.write_text('[{"names": ["nope"], "identity": null}]')
+    fake.env["FAKE_SMOLVM_IMAGES"] = str(images)
     refused = fake("pack", "create", "--image", "nope", "-o", "app")
     assert (refused.code, refused.out) == (1, "Starting agent VM...\n")
     assert "Error: agent operation failed: pull image: crane manifest failed: " in refused.err
     assert not list(fake.cwd.iterdir())
+
+
+def test_an_image_that_nobody_speaks_of_is_the_fakes_own_limit(fake: Fake) -> None:
+    refused = fake("pack", "create", "--image", "nope", "-o", "app")
+    assert refused.code == 1
+    assert "fake_smolvm: it has no image 'nope'" in refused.err
+    assert "FAKE_SMOLVM_IMAGES" in refused.err
 
 
 @pytest.mark.parametrize("one_file", [False, True])

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fake_smolvm.machines.copying import CopyError, download, upload
+from fake_smolvm.machines.removal import remove_tree
 from fake_smolvm.machines.tree import GuestTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -110,3 +118,93 @@ def test_a_mounted_folder_is_the_hosts_and_may_be_read_only(root: Path, tmp_path
     assert (tmp_path / "back").read_text() == "from the host"
     with pytest.raises(CopyError, match="Read-only file system"):
         upload(tree, str(tmp_path / "back"), "/mnt/data", "back", lambda _: None)
+
+
+ROUNDS = 400
+"""Copies while a folder of the guest is swapped for a link to the host's, and back."""
+
+
+@pytest.mark.parametrize("swapped", ["etc", "etc/deep"])
+def test_a_copy_cannot_be_raced_out_of_the_machine(
+    root: Path, tmp_path: Path, swapped: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    for folder in (outside, outside / "deep"):
+        (folder / "motd").write_text("the host's own")
+    (root / "etc/deep").mkdir()
+    (root / "etc/deep/motd").write_text("hello\n")
+    before = sorted(str(path) for path in outside.rglob("*"))
+    place, aside, link = root / swapped, root / "aside", root / "link"
+    link.symlink_to(outside if swapped == "etc" else outside / "deep")
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            for source, target in ((place, aside), (link, place), (place, link), (aside, place)):
+                if place.is_dir() and not place.is_symlink() and target is place:
+                    remove_tree(str(place))  # A copy into the machine has made it anew.
+                if source is not place or target is aside or place.is_symlink():
+                    with contextlib.suppress(OSError):
+                        source.rename(target)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    tree = GuestTree(str(root))
+    try:
+        for _ in range(ROUNDS):
+            for what in (get_quietly, put_quietly):
+                what(root, "/etc/deep/motd", tmp_path / "got")
+            with contextlib.suppress(FileNotFoundError):
+                assert "own" not in (tmp_path / "got").read_text()
+            with (
+                contextlib.suppress(OSError),
+                open(tree.open("/etc/deep/motd", os.O_RDONLY)) as file,
+            ):
+                assert "own" not in file.read()
+    finally:
+        over.set()
+        swapping.join()
+    assert sorted(str(path) for path in outside.rglob("*")) == before
+    assert {path.read_text() for path in outside.rglob("motd")} == {"the host's own"}
+
+
+def get_quietly(root: Path, guest_path: str, destination: Path) -> None:
+    with contextlib.suppress(CopyError):
+        get(root, guest_path, destination)
+
+
+def put_quietly(root: Path, guest_path: str, _: Path) -> None:
+    with contextlib.suppress(CopyError):
+        put(root, guest_path)
+
+
+@contextlib.contextmanager
+def small_files() -> Iterator[None]:
+    """Let no file of this process be longer than 1,000 bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def large(root: Path) -> Path:
+    """Make a file of 2,000 bytes on the host, and one in the guest."""
+    (root / "large").write_bytes(b"x" * 2000)
+    large = root.parent / "large"
+    large.write_bytes(b"x" * 2000)
+    return large
+
+
+def test_a_disk_that_is_full_is_said(root: Path, large: Path, tmp_path: Path) -> None:
+    tree, kept = GuestTree(str(root)), tmp_path / "kept"
+    kept.write_text("kept")
+    with small_files(), pytest.raises(CopyError, match=r"failed to write /new.*: File too large"):
+        upload(tree, str(large), "/new", "large", lambda _: None)
+    assert sorted(os.listdir(root)) == ["etc", "large"]
+    with small_files(), pytest.raises(CopyError, match="write local file: File too large"):
+        get(root, "/large", kept)
+    assert not kept.exists()
