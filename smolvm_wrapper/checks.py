@@ -48,7 +48,7 @@ def arguments(
         plain = _KINDS[kind](name, given)
         if not plain and name == "command" and name not in optional:
             raise UsageError("`command` wants a program and its arguments, not nothing")
-        if plain and name in _MEANINGS:
+        if name in _MEANINGS:
             _MEANINGS[name](name, plain, guards)
         return plain
 
@@ -147,11 +147,11 @@ def _words(name: str, given: object) -> list[str]:
     """A command: not shown, as it may hold what is secret."""
     not_in_order = isinstance(given, (str, bytes, bytearray, set, frozenset))
     if not_in_order or hasattr(given, "keys") or not hasattr(given, "__iter__"):
-        raise UsageError(f"`{name}` wants a list of words, not a {type(given).__name__}")
+        raise UsageError(f"`{name}` wants a list of words, not {_kind(given)}")
     words = list(given)
     for at, one in enumerate(words):
         if not isinstance(one, str):
-            raise UsageError(f"`{name}[{at}]` wants text, not a {type(one).__name__}")
+            raise UsageError(f"`{name}[{at}]` wants text, not {_kind(one)}")
     return [_plain(f"{name}[{at}]", one, show=False) for at, one in enumerate(words)]
 
 
@@ -160,15 +160,13 @@ def _env(name: str, given: object) -> dict[str, str]:
         pairs = [(key, given[key]) for key in given.keys()]  # type: ignore[index,attr-defined]  # noqa: SIM118 - any mapping
     except (AttributeError, TypeError):
         raise UsageError(
-            f"`{name}` wants a mapping of names to texts, not a {type(given).__name__}"
+            f"`{name}` wants a mapping of names to texts, not {_kind(given)}"
         ) from None
     for key, text in pairs:
         if not isinstance(key, str):
-            raise UsageError(f"`{name}` wants text for names, not a {type(key).__name__}")
+            raise UsageError(f"`{name}` wants text for names, not {_kind(key)}")
         if not isinstance(text, str):
-            raise UsageError(
-                f"`{name}[{_before_equals(key)!r}]` wants text, not a {type(text).__name__}"
-            )
+            raise UsageError(f"`{name}[{_before_equals(key)!r}]` wants text, not {_kind(text)}")
     return {
         _plain(f"a name in {name}", key, show=False): _plain(
             f"{name}[{_before_equals(key)!r}]", text, show=False
@@ -201,6 +199,9 @@ def _stdin(name: str, given: Any) -> Any:
         return given
     if isinstance(given, (str, dict)) or not hasattr(given, "__iter__"):
         _refuse(name, wanted, given)
+    for at, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        if not isinstance(one, (bytes, bytearray, memoryview)):
+            raise UsageError(f"`{name}[{at}]` wants bytes, not {_kind(one)}")
     return given
 
 
@@ -318,6 +319,13 @@ def _refuse(name: str, wanted: str, given: object) -> NoReturn:
     raise UsageError(f"`{name}` wants {wanted}, not {_shown(given)}")
 
 
+def _kind(given: object) -> str:
+    return "None" if given is None else type(given).__name__
+
+
 def _shown(given: object) -> str:
-    text = repr(given).encode(errors="backslashreplace").decode()
-    return text if len(text) <= _LONGEST_SHOWN else f"a long {type(given).__name__}"
+    try:
+        text = repr(given).encode(errors="backslashreplace").decode()
+    except ValueError:  # a number with too many digits for Python to write
+        text = ""
+    return text if 0 < len(text) <= _LONGEST_SHOWN else f"a long {_kind(given)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smolvm_wrapper.generics import Generic
-from smolvm_wrapper.secrets import Secrets, mask_argv, shown
+from smolvm_wrapper.secrets import TOLD, Secrets, mask_argv, shown
 from smolvm_wrapper.values import Value
 
 TYPE_CHECKING = False
@@ -100,22 +100,15 @@ class Finished:
 
     def error(self, kind: type[SmolvmError], why: str) -> SmolvmError:
         """Return an error of this kind that says what there is to know, without the secrets."""
-        stderr = self.secrets.excerpt(self.stderr)
-        message = "\n".join(
-            filter(
-                None,
-                (
-                    f"{shown(self.argv, self.secrets)}: {self.secrets.excerpt(why)}",
-                    stderr.strip(),
-                ),
-            )
-        )
+        what = f"{shown(self.argv, self.secrets)}: {self.secrets.excerpt(why, TOLD)}"
+        said = self.secrets.excerpt(self.stderr.strip(), TOLD)
+        message = f"{what}\n{said}" if said else what
         return kind(
             message.encode(errors="backslashreplace").decode(),
             argv=mask_argv(self.argv, self.secrets),
             returncode=self.returncode,
             stdout=self.secrets.excerpt(self.stdout),
-            stderr=stderr,
+            stderr=self.secrets.excerpt(self.stderr),
         )
 
 

@@ -1,8 +1,8 @@
 """What can go wrong, as exception and warning classes.
 
 Everything an error holds is masked: the values of `-e KEY=VALUE` read `***`, wherever they turn up.
-Of long output it holds the first and the last 32,768 characters of each stream, and says how much
-it leaves out; a result has all there is.
+Of long output it holds the first and the last 32,768 characters of each stream (its text the first
+and the last 2,000 of stderr) and says how much it leaves out; a result has all there is.
 """
 
 from __future__ import annotations
@@ -91,7 +91,11 @@ class HostTimeoutError(SmolvmError, TimeoutError):
 
 
 class OutputLimitError(SmolvmError):
-    """smolvm printed more than a result has room for (64 MiB a stream); `stream` has no limit."""
+    """smolvm printed more than a result has room for: 64 MiB a stream; `stream` has no limit.
+
+    It was killed for it, unless it had to finish, or had a `host_timeout` to end it: then what it
+    printed beyond was read and dropped.
+    """
 
 
 class SmolvmWarning(UserWarning):

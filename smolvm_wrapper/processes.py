@@ -195,9 +195,9 @@ class Collected:
         self.overflowed = ""
         self.exceeded = False
 
-    def streams(self) -> tuple[bytes, bytes]:
+    def streams(self) -> tuple[bytearray, bytearray]:
         """Return stdout and stderr."""
-        return bytes(self._kept["stdout"]), bytes(self._kept["stderr"])
+        return self._kept["stdout"], self._kept["stderr"]
 
     def add(self, name: str, chunk: bytes) -> None:
         """Take more, as far as there is room for it."""
@@ -269,7 +269,7 @@ class Feeder:
         try:
             for chunk in self._chunks:
                 if not isinstance(chunk, (bytes, bytearray, memoryview)):
-                    raise UsageError(f"`stdin` gave a {type(chunk).__name__}: it wants bytes")  # noqa: TRY301
+                    raise UsageError(f"`stdin` wants bytes, and gave {type(chunk).__name__}")  # noqa: TRY301
                 rest = memoryview(chunk).cast("B")
                 while rest:
                     rest = rest[os.write(pipe, rest) :]

@@ -152,7 +152,7 @@ class Runner:
         output = Collected()
         child, feeder = self.start(command, None if must_finish else leash)
         with child:
-            output.collect(child, limit, to_the_end=must_finish)
+            output.collect(child, limit, to_the_end=must_finish or limit is not None)
         return self.finished(
             command,
             child.process.returncode,
@@ -243,7 +243,7 @@ class Runner:
         self,
         command: Command[Any],
         returncode: int,
-        outputs: tuple[bytes, bytes] | tuple[str, str],
+        outputs: tuple[bytearray, bytearray] | tuple[str, str],
         *,
         feeder: Feeder,
         exceeded: float | None = None,

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MASK = "***"
-# Of each stream an error holds so many characters from the beginning, and as many from the end.
+# Of each stream an error holds so many characters from the beginning, and as many from the end;
 KEPT = 32_768
+# its text holds so many.
+TOLD = 2_000
 
 _SHORT = 4  # characters below which a secret is masked as a whole word only
 _MOST_MACHINES = 1_000
@@ -32,12 +34,12 @@ class Secrets(tuple[str, ...]):  # noqa: SLOT001 - it keeps its pattern
         """
         return self._pattern.sub(MASK, text) if self and text else text
 
-    def excerpt(self, text: str) -> str:
-        """Return the text masked, and of a long one its beginning and its end."""
-        if len(text) <= 2 * KEPT:
+    def excerpt(self, text: str, kept: int = KEPT) -> str:
+        """Return the text masked, and of a long one so much of its beginning and of its end."""
+        if len(text) <= 2 * kept:
             return self.mask(text)
-        head, _ = self.cut(text, KEPT)
-        _, tail = self.cut(text, len(text) - KEPT)
+        head, _ = self.cut(text, kept)
+        _, tail = self.cut(text, len(text) - kept)
         left_out = f"\n… {tail - head} characters left out …\n"
         return self.mask(text[:head]) + left_out + self.mask(text[tail:])
 

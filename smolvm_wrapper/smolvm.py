@@ -192,6 +192,7 @@ def wait_exec_ready(name: str, *, timeout: Duration = 60) -> None:
     Raises:
         SmolvmError: it was not ready in time, or smolvm is not there.
     """
+    _COMMANDS.wait_exec_ready(name, timeout=timeout)  # checks them
     seconds = as_seconds(timeout)
     deadline = time.monotonic() + seconds
     while machine_exec(name, ["true"]).returncode != 0:
