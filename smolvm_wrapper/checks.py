@@ -18,7 +18,7 @@ from smolvm_wrapper.secrets import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from smolvm_wrapper.durations import Duration
@@ -32,14 +32,14 @@ def arguments(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call to a method, checked and made plain.
 
-    Too many, too few and unknown ones are left to Python, which says so well.
-
     Raises:
         UsageError: one of them is not what its annotation wants.
+        TypeError: there are too many, too few or unknown ones.
     """
     wanted = build.__annotations__
     names = build.__code__.co_varnames[1 : build.__code__.co_argcount]
     optional = names[len(names) - len(build.__defaults__ or ()) :]
+    _bind(build, names, optional, len(args), kwargs)
 
     def check(name: str, given: Any) -> Any:
         kind, _, none = wanted[name].partition(" | ")
@@ -54,19 +54,37 @@ def arguments(
 
     try:
         return (
-            (*map(check, names, args), *args[len(names) :]),
-            {name: check(name, one) if name in wanted else one for name, one in kwargs.items()},
+            tuple(map(check, names, args)),
+            {name: check(name, one) for name, one in kwargs.items()},
         )
     except UsageError as error:
         mistake = str(error)
     raise UsageError(_secrets(kwargs.get("env")).mask(mistake))
 
 
-def unknown_arguments(build: Callable[..., Any], names: Mapping[str, Any]) -> None:
-    """Raise Python's own TypeError if a method has no such arguments."""
-    for name in names:
-        if name not in build.__annotations__:
-            raise TypeError(f"{build.__name__}() got an unexpected keyword argument {name!r}")
+def _bind(
+    build: Callable[..., Any],
+    names: tuple[str, ...],
+    optional: tuple[str, ...],
+    positional: int,
+    kwargs: dict[str, Any],
+) -> None:
+    """Raise the TypeError that Python raises: an async method asks for the version before it."""
+    given = {*names[:positional], *kwargs}
+    missing = [name for name in names if name not in given and name not in optional]
+    unknown = [name for name in kwargs if name not in build.__annotations__ or name == "return"]
+    twice = [name for name in names[:positional] if name in kwargs]
+    if positional > len(names):
+        problem = f"takes {len(names)} positional arguments but {positional} were given"
+    elif unknown:
+        problem = f"got an unexpected keyword argument {unknown[0]!r}"
+    elif twice:
+        problem = f"got multiple values for argument {twice[0]!r}"
+    elif missing:
+        problem = f"is missing {' and '.join(map(repr, missing))}"
+    else:
+        return
+    raise TypeError(f"{build.__name__}() {problem}")
 
 
 # --- what a client is made with ---

@@ -178,7 +178,6 @@ class DescribedHandle(Described):
         build = self.build
 
         def function(self: Any, /, name: str, **options: Any) -> Any:
-            checks.unknown_arguments(build, options)
             (name,), options = checks.arguments(build, self.guards, (name,), options)
             return self.handle_type(self, name, options)
 
