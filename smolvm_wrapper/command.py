@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from smolvm_wrapper.generics import Generic
 from smolvm_wrapper.secrets import TOLD, Secrets, mask_argv, shown
 from smolvm_wrapper.values import Value
@@ -82,6 +84,7 @@ class Finished:
         stdout: text; bytes that are no UTF-8 are lone surrogates (PEP 383), so that none is lost.
         stderr: likewise.
         secrets: never shown.
+        cut_off: whether it was killed before it had said everything.
     """
 
     def __init__(
@@ -91,24 +94,28 @@ class Finished:
         stdout: str,
         stderr: str,
         secrets: Iterable[str] = (),
+        *,
+        cut_off: bool = False,
     ) -> None:
         self.argv = tuple(argv)
         self.returncode = returncode
         self.stdout = stdout
         self.stderr = stderr
         self.secrets = Secrets(secrets)
+        self.cut_off = cut_off
 
     def error(self, kind: type[SmolvmError], why: str) -> SmolvmError:
         """Return an error of this kind that says what there is to know, without the secrets."""
-        what = f"{shown(self.argv, self.secrets)}: {self.secrets.excerpt(why, TOLD)}"
-        said = self.secrets.excerpt(self.stderr.strip(), TOLD)
+        excerpt = partial(self.secrets.excerpt, cut_off=self.cut_off)
+        what = f"{shown(self.argv, self.secrets)}: {excerpt(why, TOLD)}"
+        said = excerpt(self.stderr.strip(), TOLD)
         message = f"{what}\n{said}" if said else what
         return kind(
             message.encode(errors="backslashreplace").decode(),
             argv=mask_argv(self.argv, self.secrets),
             returncode=self.returncode,
-            stdout=self.secrets.excerpt(self.stdout),
-            stderr=self.secrets.excerpt(self.stderr),
+            stdout=excerpt(self.stdout),
+            stderr=excerpt(self.stderr),
         )
 
 

@@ -260,7 +260,10 @@ class Runner:
             said if isinstance(said, str) else said.decode("utf-8", "surrogateescape")
             for said in outputs
         )
-        done = Finished(self.argv(command), returncode, stdout, stderr, command.secrets)
+        cut_off = exceeded is not None or bool(overflowed) or returncode < 0
+        done = Finished(
+            self.argv(command), returncode, stdout, stderr, command.secrets, cut_off=cut_off
+        )
         if exceeded is not None:
             raise done.error(HostTimeoutError, f"killed after {exceeded:g} s")
         if feeder.error is not None:

@@ -34,14 +34,26 @@ class Secrets(tuple[str, ...]):  # noqa: SLOT001 - it keeps its pattern
         """
         return self._pattern.sub(MASK, text) if self and text else text
 
-    def excerpt(self, text: str, kept: int = KEPT) -> str:
-        """Return the text masked, and of a long one so much of its beginning and of its end."""
+    def unfinished(self, text: str) -> str:
+        """Return text that was cut off, without the beginning of a secret at its end."""
+        cuts = [_begun(text, form) for form in self._forms() if len(form) > _SHORT]
+        cut = min(cuts, default=len(text))
+        return text if cut == len(text) else text[:cut] + MASK
+
+    def excerpt(self, text: str, kept: int = KEPT, *, cut_off: bool = False) -> str:
+        """Return the text masked, and of a long one so much of its beginning and of its end.
+
+        Args:
+            text: that may hold secrets.
+            kept: how many characters.
+            cut_off: its end is not the end of what was to be said.
+        """
         if len(text) <= 2 * kept:
-            return self.mask(text)
+            return self.unfinished(self.mask(text)) if cut_off else self.mask(text)
         head, _ = self.cut(text, kept)
         _, tail = self.cut(text, len(text) - kept)
         left_out = f"\n… {tail - head} characters left out …\n"
-        return self.mask(text[:head]) + left_out + self.mask(text[tail:])
+        return self.mask(text[:head]) + left_out + self.excerpt(text[tail:], kept, cut_off=cut_off)
 
     def cut(self, text: str, position: int) -> tuple[int, int]:
         """Return where text before and after `position` ends and begins, with no half secret."""
@@ -148,6 +160,14 @@ def shown(argv: Iterable[str], secrets: Secrets) -> str:
     from shlex import join
 
     return join(mask_argv(argv, secrets))
+
+
+def _begun(text: str, form: str) -> int:
+    """Return where the text ends with a beginning of a secret, else its length."""
+    at = text.find(form[:_SHORT], max(0, len(text) - len(form) + 1))
+    while at != -1 and not form.startswith(text[at:]):
+        at = text.find(form[:_SHORT], at + 1)
+    return len(text) if at == -1 else at
 
 
 def _forms(secret: str) -> Iterator[str]:
