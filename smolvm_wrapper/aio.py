@@ -12,8 +12,10 @@ import threading
 from contextlib import suppress
 from functools import partial
 
+from smolvm_wrapper.command import Command
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.errors import SmolvmError
+from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.machine import MachineHandle
 from smolvm_wrapper.methods import Async
 from smolvm_wrapper.running import ASK_VERSION, Job, Runner
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
     from typing import Any, Self, TypeVar
 
-    from smolvm_wrapper.command import Command, StrPath
+    from smolvm_wrapper.command import StrPath
     from smolvm_wrapper.dialects import Dialect
     from smolvm_wrapper.durations import Duration
     from smolvm_wrapper.guards import Guards
@@ -47,7 +49,9 @@ class AsyncMachine(MachineHandle, Async):
     async def __aenter__(self) -> Self:
         await self.runner.known_dialect()
         try:
-            await self.runner.in_background(partial(self._up, self.runner, self._creation()))
+            await self.runner.in_background(
+                partial(self._up, self.runner, self._creation()), hold=True
+            )
         except GeneratorExit:  # nobody awaits this any more; what goes on in the thread undoes it
             raise
         except BaseException as error:
@@ -59,12 +63,21 @@ class AsyncMachine(MachineHandle, Async):
         await self._undo(error)
 
     async def _undo(self, error: BaseException | None) -> None:
-        try:
-            await self.runner.in_background(partial(self._down, self.runner))
-        except SmolvmError as failed:
-            if error is None:
+        interruption: BaseException | None = None
+        while self._is_up():
+            try:
+                await self.runner.in_background(partial(self._down, self.runner), hold=True)
+            except SmolvmError as failed:
+                if error is None:
+                    raise
+                error.add_note(f"{self} could not be torn down: {failed}")
+                return
+            except GeneratorExit:
                 raise
-            error.add_note(f"{self} could not be torn down: {failed}")
+            except BaseException as raised:  # noqa: BLE001 - and if it had not begun, it does now
+                interruption = interruption or raised
+        if interruption is not None:
+            raise interruption
 
 
 class AsyncSmolvm(CommandSet, Async):
@@ -200,18 +213,29 @@ class AsyncRunner(Runner):
 
     async def perform(self, built: Command[R] | Plan[R]) -> R:
         """Run a command or plan to its end, and return what comes of it."""
-        return await self.in_background(partial(self.carry_out, built))
+        hold = not isinstance(built, Command) or built.must_finish
+        return await self.in_background(partial(self.carry_out, built), hold=hold)
 
-    async def in_background(self, work: Callable[[Leash], R]) -> R:
+    async def in_background(self, work: Callable[[Leash], R], *, hold: bool = False) -> R:
         """Await something in a thread of its own, to its end, however often that is cancelled.
+
+        Args:
+            work: what.
+            hold: keep what signal handlers raise out of the event loop until then.
 
         Raises:
             BaseException: what it raised, or (once it is over) what cancelled the waiting.
         """
         loop = asyncio.get_running_loop()
         over = loop.create_future()
-        job = Job(work, partial(_tell, loop, over))
-        return job.outcome(await _over(job, over))
+        if not hold:
+            job = Job(work, partial(_tell, loop, over))
+            return job.outcome(await _over(job, over))
+        with Held() as held:
+            job = Job(work, partial(_tell, loop, over))
+            held.pulls(job.leash)
+            interruption = await _over(job, over)
+        return job.outcome(held.raised or interruption)
 
 
 class _Ahead:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.errors import MachineExistsError, MachineNotFoundError, SmolvmError
 from smolvm_wrapper.methods import do, method, streaming
+from smolvm_wrapper.processes import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class MachineHandle:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    def _is_up(self) -> bool:
+        """Whether something that this brought up is still to be taken down."""
+        return self._created or self._started
 
     @method
     def start(self) -> Command[bool]:
@@ -129,6 +134,8 @@ class MachineHandle:
         """
         try:
             runner.follow(self._bring_up(creation), leash, protected=True)
+            if leash.pulled:
+                raise Interrupted  # noqa: TRY301 - there is nobody to take it down
         except BaseException as error:
             try:
                 self._down(runner, leash)

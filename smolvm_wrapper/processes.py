@@ -52,7 +52,7 @@ class Leash:
 
     def __init__(self) -> None:
         self.pulled = False
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()  # a signal handler pulls, too
         self._ends: tuple[int, ...] = os.pipe()
         self.descriptor = self._ends[0]
         """Readable once it is pulled."""
@@ -82,6 +82,7 @@ class Deadline:
     """When time is over; of None, never."""
 
     def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
         self._at = None if seconds is None else time.monotonic() + seconds
 
     def left(self) -> float:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import threading
 import time
-from contextlib import suppress
 from functools import partial
 
 from smolvm_wrapper import checks, readers
@@ -22,6 +21,7 @@ from smolvm_wrapper.errors import (
     warn,
 )
 from smolvm_wrapper.generics import Generic
+from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.processes import (
     MOST_OUTPUT,
     TAIL,
@@ -343,7 +343,7 @@ class Job(Generic[R]):
             self._tell()
 
     def wait(self) -> None:
-        """Wait until it is over; what interrupts that may leave it waiting once more."""
+        """Wait until it is over."""
         if not self.over:
             with self._ended:
                 pass
@@ -371,15 +371,14 @@ class Job(Generic[R]):
 
 def finish_jobs() -> None:
     """Have every job stopped that may be, and wait for the others: the interpreter ends."""
-    import signal
-
-    if not Job.unfinished:
-        return
-    with suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, lambda *_: None)
-    for job in tuple(Job.unfinished):
-        job.leash.pull()
-        job.wait()
+    while Job.unfinished:
+        try:
+            with Held():
+                for job in tuple(Job.unfinished):
+                    job.leash.pull()
+                    job.wait()
+        except BaseException:  # noqa: BLE001, S112 - before they were held
+            continue
 
 
 def _binary(given: StrPath | None) -> tuple[str, str]:

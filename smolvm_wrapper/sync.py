@@ -7,6 +7,7 @@ from functools import partial
 
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.errors import SmolvmError
+from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.machine import MachineHandle
 from smolvm_wrapper.methods import Sync
 from smolvm_wrapper.running import ASK_VERSION, Job, Runner
@@ -47,12 +48,19 @@ class Machine(MachineHandle, Sync):
         self._undo(error)
 
     def _undo(self, error: BaseException | None) -> None:
-        try:
-            self.runner.in_background(partial(self._down, self.runner))
-        except SmolvmError as failed:
-            if error is None:
-                raise
-            error.add_note(f"{self} could not be torn down: {failed}")
+        interruption: BaseException | None = None
+        while self._is_up():
+            try:
+                self.runner.in_background(partial(self._down, self.runner))
+            except SmolvmError as failed:
+                if error is None:
+                    raise
+                error.add_note(f"{self} could not be torn down: {failed}")
+                return
+            except BaseException as raised:  # noqa: BLE001 - and if it had not begun, it does now
+                interruption = interruption or raised
+        if interruption is not None:
+            raise interruption
 
 
 class Smolvm(CommandSet, Sync):
@@ -176,12 +184,8 @@ class SyncRunner(Runner):
         Raises:
             BaseException: what it raised, or (once it is over) what interrupted the waiting.
         """
-        job = Job(work)
-        interruption: BaseException | None = None
-        while not job.over:
-            try:
-                job.wait()
-            except BaseException as error:  # noqa: BLE001 - whatever a signal handler raises
-                interruption = interruption or error
-                job.leash.pull()
-        return job.outcome(interruption)
+        with Held() as held:
+            job = Job(work)
+            held.pulls(job.leash)
+            job.wait()
+        return job.outcome(held.raised)
