@@ -203,6 +203,14 @@ if TYPE_CHECKING:
 
         @overload
         def __get__(
+            self, instance: None, owner: type[Sync]
+        ) -> Callable[Concatenate[Any, P], R]: ...
+        @overload
+        def __get__(
+            self, instance: None, owner: type[Async]
+        ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
+        @overload
+        def __get__(
             self, instance: None, owner: Any = None
         ) -> Callable[Concatenate[Any, P], Built]: ...
         @overload
@@ -222,6 +230,14 @@ if TYPE_CHECKING:
             self, build: Callable[Concatenate[Any, P], Command[SmolvmRunResult]]
         ) -> None: ...
 
+        @overload
+        def __get__(
+            self, instance: None, owner: type[Sync]
+        ) -> Callable[Concatenate[Any, P], ExecStream]: ...
+        @overload
+        def __get__(
+            self, instance: None, owner: type[Async]
+        ) -> Callable[Concatenate[Any, P], AsyncExecStream]: ...
         @overload
         def __get__(
             self, instance: None, owner: Any = None
