@@ -194,11 +194,13 @@ def _env(name: str, given: object) -> dict[str, str]:
 
 
 def _duration(name: str, given: Any) -> Any:
-    if isinstance(given, str) and name == "timeout":
-        return _text(name, given)  # the guest's: smolvm's own to judge
     if not is_duration(given):
         _refuse(name, A_DURATION, given)
     return given
+
+
+def _guest_duration(name: str, given: Any) -> Any:
+    return _text(name, given) if isinstance(given, str) else _duration(name, given)
 
 
 def _stdin(name: str, given: Any) -> Any:
@@ -232,6 +234,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "Sequence[str]": _words,
     "Env": _env,
     "Duration": _duration,
+    "GuestDuration": _guest_duration,
     "Stdin": _stdin,
 }
 _MAY_BE_EMPTY = ("src", "dst")  # nothing is copied then, and that is a promise

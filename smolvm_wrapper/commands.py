@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from smolvm_wrapper.command import Env, Finished, Stdin, StrPath
-    from smolvm_wrapper.durations import Duration
+    from smolvm_wrapper.durations import Duration, GuestDuration
     from smolvm_wrapper.guards import Guards
     from smolvm_wrapper.methods import Plan
     from smolvm_wrapper.results import MachineInfo, SmolvmRunResult
@@ -439,7 +439,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
@@ -479,7 +479,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
@@ -516,7 +516,7 @@ class CommandSet:
         detach: bool = False,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         oci_platform: str | None = None,
@@ -775,7 +775,7 @@ class CommandSet:
         sidecar: StrPath | None = None,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         volumes: Iterable[str] = (),
@@ -983,7 +983,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         host_timeout: Duration | None = None,
     ) -> Command[SmolvmRunResult]:
@@ -1005,7 +1005,7 @@ class CommandSet:
         )
 
     def _guest_run(
-        self, timeout: Duration | None, *, streamed: bool
+        self, timeout: GuestDuration | None, *, streamed: bool
     ) -> Callable[[Finished], SmolvmRunResult]:
         return readers.guest_run(
             timed=timeout is not None,
@@ -1089,5 +1089,5 @@ def _is_guest_path(path: str) -> bool:
     return bool(colon) and machine[:1].isalnum() and letters.isalnum() and letters.isascii()
 
 
-def _guest_timeout(timeout: Duration | None) -> list[str]:
+def _guest_timeout(timeout: GuestDuration | None) -> list[str]:
     return [] if timeout is None else value("--timeout", as_text(timeout))

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Duration: TypeAlias = float | str | timedelta
+    # One that smolvm keeps: a text is its own to judge.
+    GuestDuration: TypeAlias = Duration
 
 LONGEST_SECONDS = 10**9
 WANTED = f"seconds (0 to {LONGEST_SECONDS}, some 31 years), a timedelta, or a text such as '1m 30s'"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from smolvm_wrapper.command import Command, Env, Stdin, StrPath
-    from smolvm_wrapper.durations import Duration
+    from smolvm_wrapper.durations import Duration, GuestDuration
     from smolvm_wrapper.methods import Plan
     from smolvm_wrapper.processes import Leash
     from smolvm_wrapper.results import SmolvmRunResult
@@ -59,7 +59,7 @@ class MachineHandle:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
@@ -84,7 +84,7 @@ class MachineHandle:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
