@@ -1,36 +1,42 @@
-"""The async client. A cancelled call kills smolvm's process group, unless it must not be killed."""
+"""The async client: what the sync one does, in threads, and awaited.
+
+A cancelled call kills smolvm's process group, unless it must not be killed; then the cancellation
+waits for its end, however often it comes. In a thread, nothing that happens to the event loop (a
+second Ctrl-C ends it in the middle of anything) keeps a machine from being torn down.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import signal
-import subprocess
-import time
+import threading
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
 
-from smolvm_wrapper.command import Command, Finished, Pause, StrPath
+from smolvm_wrapper.command import Command
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.errors import SmolvmError
+from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import Async, Plan
-from smolvm_wrapper.processes import CHUNK, LAST_WORDS_SECONDS, TAIL, Feeder, kill_group
-from smolvm_wrapper.running import ASK_VERSION, Runner
+from smolvm_wrapper.methods import Async
+from smolvm_wrapper.running import ASK_VERSION, Job, Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
-    from typing import Self
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+    from typing import Any, Self, TypeVar
 
+    from smolvm_wrapper.command import StrPath
     from smolvm_wrapper.dialects import Dialect
     from smolvm_wrapper.durations import Duration
     from smolvm_wrapper.guards import Guards
-    from smolvm_wrapper.processes import Output, Stream
+    from smolvm_wrapper.methods import Plan
+    from smolvm_wrapper.processes import Leash, Output
     from smolvm_wrapper.results import SmolvmRunResult
 
-R = TypeVar("R")
+    R = TypeVar("R")
+
+# What a stream's reader may be ahead of whoever asks for it.
+_CHUNKS_AHEAD = 16
 
 
 class AsyncMachine(MachineHandle, Async):
@@ -43,7 +49,11 @@ class AsyncMachine(MachineHandle, Async):
     async def __aenter__(self) -> Self:
         await self.runner.known_dialect()
         try:
-            await self.runner.follow(self._bring_up(), protected=True)
+            await self.runner.in_background(
+                partial(self._up, self.runner, self._creation()), hold=True
+            )
+        except GeneratorExit:  # nobody awaits this any more; what goes on in the thread undoes it
+            raise
         except BaseException as error:
             await self._undo(error)
             raise
@@ -53,12 +63,21 @@ class AsyncMachine(MachineHandle, Async):
         await self._undo(error)
 
     async def _undo(self, error: BaseException | None) -> None:
-        try:
-            await self.runner.follow(self._tear_down(), protected=True, hold=True)
-        except SmolvmError as failed:
-            if error is None:
+        interruption: BaseException | None = None
+        while self._is_up():
+            try:
+                await self.runner.in_background(partial(self._down, self.runner), hold=True)
+            except SmolvmError as failed:
+                if error is None:
+                    raise
+                error.add_note(f"{self} could not be torn down: {failed}")
+                return
+            except GeneratorExit:
                 raise
-            error.add_note(f"{self} could not be torn down: {failed}")
+            except BaseException as raised:  # noqa: BLE001 - and if it had not begun, it does now
+                interruption = interruption or raised
+        if interruption is not None:
+            raise interruption
 
 
 class AsyncSmolvm(CommandSet, Async):
@@ -73,6 +92,9 @@ class AsyncSmolvm(CommandSet, Async):
         host_timeout: after which any smolvm is killed with its process group; no limit by default,
             and never while a context manager brings a machine up or tears it down. A machine that
             was just starting may stay behind (H16).
+
+    Raises:
+        UsageError: one of them is not what is wanted.
     """
 
     handle_type = AsyncMachine
@@ -86,30 +108,33 @@ class AsyncSmolvm(CommandSet, Async):
         host_timeout: Duration | None = None,
     ) -> None:
         self.runner = AsyncRunner(binary, version, guards, host_timeout)
-        self.guards = self.runner.guards
+        super().__init__(self.runner.guards)
 
     def __repr__(self) -> str:
         return f"AsyncSmolvm({self.runner.binary!r})"
 
     @property
-    def version(self) -> Coroutine[Any, Any, str]:
+    def version(self) -> Awaitable[str]:
         """`await client.version`: of this smolvm; asked once, unless it was given."""
-        return self._version()
-
-    async def _version(self) -> str:
-        return (await self.runner.known_dialect()).version
+        return _Version(self.runner)
 
     @property
     def dialect(self) -> Dialect:
-        """How this version of smolvm is spoken to; known from the first command on."""
+        """How this version of smolvm is spoken to; known from the first command on.
+
+        Raises:
+            SmolvmError: it is not known yet.
+        """
         dialect = self.runner.dialect
         if dialect is None:
             raise SmolvmError("no command has run yet: the version of smolvm is not known")
         return dialect
 
     def is_available(self) -> bool:
-        """Whether there is such a binary."""
-        return shutil.which(self.runner.binary) is not None
+        """Return whether there is such a binary."""
+        from shutil import which
+
+        return which(self.runner.binary) is not None
 
 
 class AsyncExecStream:
@@ -143,31 +168,22 @@ class AsyncExecStream:
         self, runner: AsyncRunner, build: Callable[[], Command[SmolvmRunResult]]
     ) -> AsyncGenerator[Output, None]:
         await runner.known_dialect()
-        command = build()
-        last = b""
-        limit = runner.limit(command)
-        process, feeder = await runner.spawn(command)
-        outputs = _outputs(process, limit)
-        exceeded = None
+        ahead = _Ahead()
+        job = Job(partial(ahead.fill, runner, build()), ahead.tell)
         try:
-            async for output in outputs:
-                if output[0] == "stderr":
-                    last = (last + output[1])[-TAIL:]
+            while (output := await ahead.next()) is not None:
                 yield output
-        except TimeoutError:
-            exceeded = limit
         finally:
-            await outputs.aclose()
-        done = runner.finished(
-            command, _returncode(process), (b"", last), feeder=feeder, exceeded=exceeded
-        )
-        self.result = command.read(done)
+            job.leash.pull()
+            ahead.has_room.release(_CHUNKS_AHEAD)
+            await _over(job, ahead.over)
+        self.result = job.outcome(None)
         if self.result.speaker == "smolvm":
             self.result.check()
 
 
 class AsyncRunner(Runner):
-    """Runs smolvm, and awaits it."""
+    """Runs smolvm in threads, and awaits it."""
 
     def __init__(
         self,
@@ -177,164 +193,115 @@ class AsyncRunner(Runner):
         host_timeout: Duration | None,
     ) -> None:
         super().__init__(binary, version, guards, host_timeout)
-        self._asking = asyncio.Lock()
+        self._asking = threading.Lock()
+        self._said = ""
 
     async def known_dialect(self) -> Dialect:
-        """The dialect; the first time, smolvm is asked for its version."""
-        async with self._asking:
-            return self.dialect or self.learn(await self.perform(ASK_VERSION))
+        """Return the dialect; the first time, smolvm is asked for its version."""
+        if self.dialect is None:
+            said = await self.in_background(self._ask)
+            return self.dialect or self.learn(said)
+        return self.dialect
+
+    def _ask(self, leash: Leash) -> str:
+        with self._asking:
+            self._said = self._said or self.carry_out(ASK_VERSION, leash)
+            return self._said
 
     async def perform(self, built: Command[R] | Plan[R]) -> R:
-        """Run a command or plan to its end."""
-        if not isinstance(built, Command):
-            return await self.follow(built)
-        done, interruption = await self.run(built)
-        if interruption is not None:
-            raise interruption
-        return built.read(done)
+        """Run a command or plan to its end, and return what comes of it."""
+        hold = not isinstance(built, Command) or built.must_finish
+        return await self.in_background(partial(self.carry_out, built), hold=hold)
 
-    async def follow(self, plan: Plan[R], *, protected: bool = False, hold: bool = False) -> R:
-        """Run a plan.
+    async def in_background(self, work: Callable[[Leash], R], *, hold: bool = False) -> R:
+        """Await something in a thread of its own, to its end, however often that is cancelled.
 
         Args:
-            plan: which.
-            protected: no command of it is killed half-way, not even for the `host_timeout`.
-            hold: a cancellation waits until all of it is done, not only the present command.
+            work: what.
+            hold: keep what signal handlers raise out of the event loop until then.
+
+        Raises:
+            BaseException: what it raised, or (once it is over) what cancelled the waiting.
         """
-        held: BaseException | None = None
-        go_on: Callable[[], Command[Any] | Pause] = partial(next, plan)
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        if not hold:
+            job = Job(work, partial(_tell, loop, over))
+            return job.outcome(await _over(job, over))
+        with Held() as held:
+            job = Job(work, partial(_tell, loop, over))
+            held.pulls(job.leash)
+            interruption = await _over(job, over)
+        return job.outcome(held.raised or interruption)
+
+
+class _Version:
+    """To be awaited, or not: whatever looks at all attributes, as mocks do, leaves no coroutine."""
+
+    def __init__(self, runner: AsyncRunner) -> None:
+        self._runner = runner
+
+    def __await__(self) -> Generator[Any, None, str]:
+        dialect = yield from self._runner.known_dialect().__await__()
+        return dialect.version
+
+
+class _Ahead:
+    """What a thread has read of a stream, and the async side has not yet asked for."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._outputs: asyncio.Queue[Output | None] = asyncio.Queue()
+        self.over = self._loop.create_future()
+        self.has_room = threading.Semaphore(_CHUNKS_AHEAD)
+
+    def fill(
+        self, runner: Runner, command: Command[SmolvmRunResult], leash: Leash
+    ) -> SmolvmRunResult:
+        """Run a command and put what it prints here: in a thread."""
+        stream = runner.stream(command, leash)
         while True:
             try:
-                step = go_on()
+                output = next(stream)
             except StopIteration as end:
-                result: R = end.value
-                break
-            if held is not None and not hold:
-                go_on = partial(plan.throw, held)
-                continue
-            try:
-                if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    go_on = partial(plan.send, None)
-                else:
-                    done, interruption = await self.run(step, protected=protected)
-                    held = held or interruption
-                    go_on = partial(plan.send, step.read(done))
-            except BaseException as error:  # noqa: BLE001 - the plan decides
-                go_on = partial(plan.throw, error)
-        if held is not None:
-            raise held
-        return result
+                result: SmolvmRunResult = end.value
+                return result
+            self.has_room.acquire()
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._outputs.put_nowait, output)
 
-    async def run(
-        self, command: Command[Any], *, protected: bool = False
-    ) -> tuple[Finished, BaseException | None]:
-        """Run a command; with how it ended comes what cancelled it, if it must not be."""
-        limit = None if protected else self.limit(command)
-        if not (protected or command.must_finish):
-            return await self._run(command, limit), None
-        task = asyncio.ensure_future(self._run(command, limit))
-        interruption: BaseException | None = None
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as cancelled:
-                interruption = cancelled
-        return task.result(), interruption
+    def tell(self) -> None:
+        """Say that there is no more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._outputs.put_nowait, None)
+        _tell(self._loop, self.over)
 
-    async def _run(self, command: Command[Any], limit: float | None) -> Finished:
-        process, feeder = await self.spawn(command)
-        stdout, stderr = bytearray(), bytearray()
-        ending = asyncio.gather(
-            process.wait(), _collect(process.stdout, stdout), _collect(process.stderr, stderr)
-        )
-        exceeded = None
+    async def next(self) -> Output | None:
+        """Return what came next; None is the end."""
+        output = await self._outputs.get()
+        self.has_room.release()
+        return output
+
+
+def _tell(loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]) -> None:
+    def tell() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    with suppress(RuntimeError):  # the loop is closed, and nobody waits
+        loop.call_soon_threadsafe(tell)
+
+
+async def _over(job: Job[Any], over: asyncio.Future[None]) -> BaseException | None:
+    """Wait until a job is over, and return what interrupted that; the job is told of it."""
+    interruption: BaseException | None = None
+    while not job.over:
         try:
-            async with asyncio.timeout(limit):
-                await asyncio.shield(ending)
-        except TimeoutError:
-            exceeded = limit
-        finally:
-            if not ending.done():
-                await _end(process, ending)
-        outputs = (bytes(stdout), bytes(stderr))
-        return self.finished(
-            command, _returncode(process), outputs, feeder=feeder, exceeded=exceeded
-        )
-
-    async def spawn(self, command: Command[Any]) -> tuple[Process, Feeder]:
-        """Start a command, in a process group of its own unless it wants the terminal."""
-        with Feeder(command.stdin) as feeder:
-            pipe = None if command.on_terminal else subprocess.PIPE
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *self.argv(command),
-                    stdin=None if command.on_terminal else feeder.stdin,
-                    stdout=pipe,
-                    stderr=pipe,
-                    env=self.environment(),
-                    process_group=None if command.on_terminal else 0,
-                )
-            except OSError as error:
-                not_started = error
-            else:
-                feeder.start(process)
-                return process, feeder
-        raise self.not_started(command, not_started)
-
-
-async def _outputs(process: Process, limit: float | None) -> AsyncGenerator[Output, None]:
-    """What a process prints, as it comes, until it has ended; left early, it is killed.
-
-    Raises:
-        TimeoutError: the limit in seconds was over first.
-    """
-    deadline = None if limit is None else time.monotonic() + limit
-    reading: dict[asyncio.Task[bytes], tuple[Stream, asyncio.StreamReader]] = {}
-
-    def read_on(name: Stream, pipe: asyncio.StreamReader | None) -> None:
-        if pipe is not None:
-            reading[asyncio.create_task(pipe.read(CHUNK))] = (name, pipe)
-
-    async def one_of(tasks: Collection[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if not ready:
-            raise TimeoutError
-        return ready
-
-    read_on("stdout", process.stdout)
-    read_on("stderr", process.stderr)
-    exited = asyncio.create_task(process.wait())
-    try:
-        while reading:
-            ready = await one_of(reading)
-            for task in [task for task in reading if task in ready]:
-                name, pipe = reading.pop(task)
-                if chunk := task.result():
-                    read_on(name, pipe)
-                    yield name, chunk
-        await one_of([exited])
-    finally:
-        if reading or not exited.done():
-            await _end(process, asyncio.gather(exited, *reading))
-
-
-async def _collect(pipe: asyncio.StreamReader | None, into: bytearray) -> None:
-    while pipe is not None and (chunk := await pipe.read(CHUNK)):
-        into += chunk
-
-
-async def _end(process: Process, ending: asyncio.Future[Any]) -> None:
-    """Kill the process group, and hear what it had still to say."""
-    kill_group(process)
-    try:
-        await asyncio.wait([ending], timeout=LAST_WORDS_SECONDS)
-    finally:
-        if not ending.done():  # somebody who left the group holds its pipes
-            ending.cancel()
-            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
-
-
-def _returncode(process: Process) -> int:
-    return -signal.SIGKILL if process.returncode is None else process.returncode
+            await asyncio.wait([over])
+        except GeneratorExit:
+            job.leash.pull()
+            raise
+        except BaseException as error:  # noqa: BLE001 - cancelled, or a second Ctrl-C
+            interruption = interruption or error
+            job.leash.pull()
+    return interruption

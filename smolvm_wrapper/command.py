@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import IO, Generic, TypeVar
+from functools import partial
 
-from smolvm_wrapper.errors import SmolvmError, UsageError
+from smolvm_wrapper.generics import Generic
+from smolvm_wrapper.secrets import TOLD, Secrets, mask_argv, shown
+from smolvm_wrapper.values import Value
 
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import IO, TypeAlias, TypeVar
 
-StrPath = str | os.PathLike[str]
-Stdin = bytes | IO[bytes] | Iterable[bytes]
+    from smolvm_wrapper.errors import SmolvmError
 
-MASK = "***"
-_SHORT = 4  # characters below which a secret is masked as a whole word only
+    R_co = TypeVar("R_co", covariant=True)
+
+    StrPath: TypeAlias = str | os.PathLike[str]
+    Stdin: TypeAlias = bytes | IO[bytes] | Iterable[bytes]
+    Env: TypeAlias = Mapping[str, str]
+else:
+    R_co = None
 
 
-@dataclass(frozen=True, repr=False)
-class Command(Generic[R_co]):
+class Command(Value, Generic[R_co]):
     """What to run and how to read what comes of it.
 
     Attributes:
@@ -36,18 +40,41 @@ class Command(Generic[R_co]):
     """
 
     argv: tuple[str, ...]
-    read: Callable[[Finished], R_co] = field(compare=False)
-    stdin: Stdin | None = None
-    secrets: tuple[str, ...] = ()
-    must_finish: bool = False
-    on_terminal: bool = False
-    host_timeout: float | None = None
+    read: Callable[[Finished], R_co]
+    stdin: Stdin | None
+    secrets: Secrets
+    must_finish: bool
+    on_terminal: bool
+    host_timeout: float | None
+
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        read: Callable[[Finished], R_co],
+        *,
+        stdin: Stdin | None = None,
+        secrets: Iterable[str] = (),
+        must_finish: bool = False,
+        on_terminal: bool = False,
+        host_timeout: float | None = None,
+    ) -> None:
+        vars(self).update(
+            argv=argv,
+            read=read,
+            stdin=stdin,
+            secrets=Secrets(secrets),
+            must_finish=must_finish,
+            on_terminal=on_terminal,
+            host_timeout=host_timeout,
+        )
 
     def __repr__(self) -> str:
         return f"Command({shown(self.argv, self.secrets)})"
 
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(held for name, held in vars(self).items() if name != "read")
 
-@dataclass(frozen=True, repr=False)
+
 class Finished:
     """How a command ended.
 
@@ -57,108 +84,69 @@ class Finished:
         stdout: text; bytes that are no UTF-8 are lone surrogates (PEP 383), so that none is lost.
         stderr: likewise.
         secrets: never shown.
+        cut_off: whether it was killed before it had said everything.
     """
 
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    stderr: str
-    secrets: tuple[str, ...] = ()
+    def __init__(
+        self,
+        argv: Sequence[str],
+        returncode: int,
+        stdout: str,
+        stderr: str,
+        secrets: Iterable[str] = (),
+        *,
+        cut_off: bool = False,
+    ) -> None:
+        self.argv = tuple(argv)
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+        self.secrets = Secrets(secrets)
+        self.cut_off = cut_off
 
     def error(self, kind: type[SmolvmError], why: str) -> SmolvmError:
-        """An error of this kind that holds all there is to know, without the secrets."""
-        stderr = masked(self.stderr, self.secrets)
-        message = "\n".join(
-            filter(None, (f"{shown(self.argv, self.secrets)}: {why}", stderr.strip()))
-        )
+        """Return an error of this kind that says what there is to know, without the secrets."""
+        excerpt = partial(self.secrets.excerpt, cut_off=self.cut_off)
+        what = f"{shown(self.argv, self.secrets)}: {excerpt(why, TOLD)}"
+        said = excerpt(self.stderr.strip(), TOLD)
+        message = f"{what}\n{said}" if said else what
         return kind(
             message.encode(errors="backslashreplace").decode(),
             argv=mask_argv(self.argv, self.secrets),
             returncode=self.returncode,
-            stdout=masked(self.stdout, self.secrets),
-            stderr=stderr,
+            stdout=excerpt(self.stdout),
+            stderr=excerpt(self.stderr),
         )
 
 
-@dataclass(frozen=True)
 class Pause:
-    """A wait between two commands."""
+    """A wait between two commands, in seconds."""
 
-    seconds: float
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
 # --- argv ---
 
 
 def value(option: str, given: StrPath | int | None) -> list[str]:
-    """`--option VALUE`, or nothing; a VALUE that looks like an option itself is attached to it."""
+    """Return `--option VALUE`, or nothing; a VALUE like an option itself is attached to it."""
     if given is None:
         return []
-    text = os.fspath(given) if isinstance(given, os.PathLike) else str(given)
+    text = str(given)
     return [f"{option}={text}"] if text.startswith("-") else [option, text]
 
 
-def values(option: str, given: Iterable[StrPath | int]) -> list[str]:
-    """`--option VALUE` for each."""
-    return [word for one in listed(given) for word in value(option, one)]
-
-
-def listed(given: Iterable[T]) -> list[T]:
-    """A list of what was given, which is not to be the letters of one text."""
-    if isinstance(given, str):
-        raise UsageError(f"a list is wanted, not the text {given!r}")
-    return list(given)
+def values(option: str, given: Iterable[StrPath]) -> list[str]:
+    """Return `--option VALUE` for each."""
+    return [word for one in given for word in value(option, one)]
 
 
 def switch(option: str, on: bool | None) -> list[str]:
-    """`--option`, or nothing."""
+    """Return `--option`, or nothing."""
     return [option] if on else []
 
 
-def settings(env: Mapping[str, str] | None) -> list[str]:
-    """`-e KEY=VALUE` for each."""
+def settings(env: Env | None) -> list[str]:
+    """Return `-e KEY=VALUE` for each."""
     return [word for key, text in (env or {}).items() for word in ("-e", f"{key}={text}")]
-
-
-# --- secrets ---
-
-
-def shown(argv: Iterable[str], secrets: tuple[str, ...]) -> str:
-    """The command line as one would type it, without the secrets."""
-    from shlex import join
-
-    return join(mask_argv(argv, secrets))
-
-
-def mask_argv(argv: Iterable[str], secrets: tuple[str, ...]) -> list[str]:
-    """The same words, each `-e KEY=VALUE` as `KEY=***`."""
-    safe: list[str] = []
-    for word in argv:
-        key, _, text = word.partition("=")
-        setting = text in secrets and safe[-1:] == ["-e"]
-        safe.append(f"{key}={MASK}" if setting else masked(word, secrets))
-    return safe
-
-
-def masked(text: str, secrets: tuple[str, ...]) -> str:
-    """The text with every secret in it as `***`, also where smolvm quoted or escaped it.
-
-    A secret of up to 3 characters is masked only where it stands alone: `1` as a value must not
-    turn `os error 11` or the name `m1` into riddles.
-    """
-    if not secrets:
-        return text
-    import json
-    import re
-
-    forms = {
-        form
-        for secret in secrets
-        for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
-        if form
-    }
-    patterns = [
-        rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < _SHORT else re.escape(form)
-        for form in sorted(forms, key=len, reverse=True)
-    ]
-    return re.sub("|".join(patterns), MASK, text) if patterns else text

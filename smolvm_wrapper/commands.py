@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from smolvm_wrapper import dialects, results
-from smolvm_wrapper.command import (
-    Command,
-    Finished,
-    Pause,
-    Stdin,
-    StrPath,
-    listed,
-    settings,
-    switch,
-    value,
-    values,
-)
-from smolvm_wrapper.copying import replaced_on_success, without_colon
+from smolvm_wrapper import checks, dialects, readers
+from smolvm_wrapper.command import Command, Pause, settings, switch, value, values
 from smolvm_wrapper.dialects import Dialect
-from smolvm_wrapper.durations import Duration, as_seconds, as_text
+from smolvm_wrapper.durations import as_seconds, as_text
 from smolvm_wrapper.errors import (
     EgressNotEnforcedError,
     EgressNotEnforcedWarning,
@@ -34,20 +18,25 @@ from smolvm_wrapper.errors import (
     UsageError,
     warn,
 )
-from smolvm_wrapper.guards import Guards
-from smolvm_wrapper.methods import Plan, Pure, do, handle, method, streaming
+from smolvm_wrapper.methods import Pure, do, handle, method, streaming
+from smolvm_wrapper.secrets import Remembered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, TypeVar
+
+    from smolvm_wrapper.command import Env, Finished, Stdin, StrPath
+    from smolvm_wrapper.durations import Duration, GuestDuration
+    from smolvm_wrapper.guards import Guards
+    from smolvm_wrapper.methods import Plan
     from smolvm_wrapper.results import MachineInfo, SmolvmRunResult
 
-R = TypeVar("R")
+    R = TypeVar("R")
 
-Env = Mapping[str, str]
 READY_POLL_SECONDS = 0.5
 DEFAULT_CPUS = 4
 DEFAULT_MEMORY_MIB = 8192
-_MACHINE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*:")
-_VOLUME = re.compile(r"[^:]+:[^:]+(:r[ow])?")
 
 
 class CommandSet:
@@ -67,7 +56,9 @@ class CommandSet:
         SmolvmError: smolvm failed; `MachineNotFoundError` and the other subclasses say how.
     """
 
-    guards: Guards
+    def __init__(self, guards: Guards) -> None:
+        self.guards = guards
+        self._remembered = Remembered()
 
     @property
     def dialect(self) -> Dialect:
@@ -132,7 +123,7 @@ class CommandSet:
             EgressNotEnforcedError: `from_path` together with an egress list, which this version
                 would drop (guard `egress_dropped`).
         """
-        allow_cidrs, allow_hosts = listed(allow_cidrs), listed(allow_hosts)
+        self._remember(name, env)
         restricted = bool(allow_cidrs or allow_hosts or outbound_localhost_only)
         if from_path is None:
             self._warn_of_unenforced(restricted)
@@ -149,7 +140,7 @@ class CommandSet:
                 *value("--mem", mem),
                 *value("--storage", storage),
                 *value("--overlay", overlay),
-                *self._volumes("-v", volumes),
+                *values("-v", volumes),
                 *values("-p", ports),
                 *switch("--net", net or bool(allow_cidrs)),
                 *value("--net-backend", net_backend),
@@ -159,22 +150,28 @@ class CommandSet:
                 *switch("--gpu", gpu),
                 *value("--gpu-vram", gpu_vram),
                 *values("--init", init),
-                *self._settings(env),
+                *settings(env),
                 *value("-w", workdir),
                 *switch("--ssh-agent", ssh_agent),
                 *self._name_as_this_version_wants_it(name),
             ],
-            read=results.nothing,
-            env=env,
+            read=readers.nothing,
+            machine=name,
             must_finish=True,
         )
 
-    machine = handle(machine_create)
-    """A handle on a machine, which may or may not be there; nothing runs.
+    machine = handle(
+        machine_create,
+        """Return a handle on a machine, which may or may not be there; nothing runs.
 
-    The arguments are those of `machine_create`, for where the handle is used as a context manager
-    and has to create it. With any but the name given, the machine must not be there yet.
-    """
+        The arguments are those of `machine_create`, for where the handle is used as a context
+        manager and has to create it. With any but the name given, the machine must not be there
+        yet.
+
+        Raises:
+            UsageError: one of them is not what is wanted.
+        """,
+    )
 
     @method
     def machine_start(self, name: str) -> Command[bool]:
@@ -191,7 +188,11 @@ class CommandSet:
             HypervisorUnavailableError: no KVM.
         """
         return self._command(
-            "machine start", self._named(name), read=results.newly_started, must_finish=True
+            "machine start",
+            self._named(name),
+            read=readers.newly_started,
+            machine=name,
+            must_finish=True,
         )
 
     @method
@@ -213,7 +214,7 @@ class CommandSet:
         if self.guards.stop_before_delete and self.dialect.has(dialects.DELETE_MAY_LEAVE_A_PROCESS):
             with suppress(MachineNotFoundError):  # delete says so as well
                 yield from do(self._stop(name))
-        yield from do(self.delete_only(name))
+        yield from self._delete(name)
 
     @method
     def machine_status(self, name: str) -> Command[MachineInfo]:
@@ -222,12 +223,12 @@ class CommandSet:
         Raises:
             MachineNotFoundError: no such machine.
         """
-        return self._command("machine status", [*self._named(name), "--json"], read=results.machine)
+        return self._command("machine status", [*self._named(name), "--json"], read=readers.machine)
 
     @method
     def machine_ls(self) -> Command[list[MachineInfo]]:
         """Describe all machines, in no particular order (H13)."""
-        return self._command("machine ls", ["--json"], read=results.machines)
+        return self._command("machine ls", ["--json"], read=readers.machines)
 
     @method
     def machine_update(
@@ -270,18 +271,19 @@ class CommandSet:
             MachineNotFoundError: no such machine.
             MachineRunningError: it is running.
         """
+        self._remember(name, env)
         return self._command(
             "machine update",
             [
-                *self._volumes("-v", volumes),
-                *self._volumes("--remove-volume", remove_volumes),
+                *values("-v", volumes),
+                *values("--remove-volume", remove_volumes),
                 *values("-p", ports),
                 *values("--remove-port", remove_ports),
                 *value("--cpus", cpus),
                 *value("--mem", mem),
                 *switch("--net", net),
                 *switch("--no-net", net is False),
-                *self._settings(env),
+                *settings(env),
                 *values("--remove-env", remove_env),
                 *value("-w", workdir),
                 *switch("--gpu", gpu),
@@ -290,8 +292,8 @@ class CommandSet:
                 *value("--overlay", overlay),
                 *self._name_as_this_version_wants_it(name),
             ],
-            read=results.nothing,
-            env=env,
+            read=readers.nothing,
+            machine=name,
         )
 
     @method
@@ -308,7 +310,7 @@ class CommandSet:
         return self._command(
             "machine resize",
             [*self._named(name), *value("--storage", storage), *value("--overlay", overlay)],
-            read=results.nothing,
+            read=readers.nothing,
         )
 
     @method
@@ -321,7 +323,7 @@ class CommandSet:
             MachineNotFoundError: no such machine.
         """
         return self._command(
-            "machine images", [*self._named(name), "--json"], read=results.document
+            "machine images", [*self._named(name), "--json"], read=readers.document
         )
 
     @method
@@ -346,7 +348,7 @@ class CommandSet:
                 *switch("--dry-run", dry_run),
                 *switch("--all", everything),
             ],
-            read=results.text,
+            read=readers.text,
         )
 
     @method
@@ -389,7 +391,8 @@ class CommandSet:
                 *value("--interval", interval),
                 *value("--health-retries", health_retries),
             ],
-            read=results.text,
+            read=readers.text,
+            machine=name,
             host_timeout=host_timeout,
         )
 
@@ -404,22 +407,26 @@ class CommandSet:
         return self._command(
             "machine network-test",
             self._named(name),
-            [] if url is None else [self._operand(url)],
-            read=results.text,
+            [] if url is None else [url],
+            read=readers.text,
         )
 
     @method
     def machine_data_dir(self, name: str) -> Command[str]:
         """The host folder for a machine's disks, whether or not there is such a machine (0.8.0)."""
         return self._command(
-            "machine data-dir", self._name_as_this_version_wants_it(name), read=results.line
+            "machine data-dir", self._name_as_this_version_wants_it(name), read=readers.line
         )
 
     @method
     def machine_shell(self, name: str) -> Command[int]:
         """A shell in a running machine, on this process's own terminal; its exit code."""
         return self._command(
-            "machine shell", self._named(name), read=results.terminal_session, on_terminal=True
+            "machine shell",
+            self._named(name),
+            read=readers.terminal_session,
+            machine=name,
+            on_terminal=True,
         )
 
     # --- commands in machines ---
@@ -432,7 +439,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
@@ -472,7 +479,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         host_timeout: Duration | None = None,
@@ -509,7 +516,7 @@ class CommandSet:
         detach: bool = False,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         oci_platform: str | None = None,
@@ -569,7 +576,8 @@ class CommandSet:
         """
         if detach != (name is not None):
             raise UsageError("`detach`, and only it, wants a name for the machine to leave behind")
-        allow_cidrs, allow_hosts = listed(allow_cidrs), listed(allow_hosts)
+        if name is not None:
+            self._remember(name, env)
         self._warn_of_unenforced(bool(allow_cidrs or allow_hosts or outbound_localhost_only))
         return self._command(
             "machine run",
@@ -581,9 +589,9 @@ class CommandSet:
                 *switch("-t", tty),
                 *_guest_timeout(timeout),
                 *value("-w", workdir),
-                *self._settings(env),
+                *settings(env),
                 *value("--oci-platform", oci_platform),
-                *self._volumes("-v", volumes),
+                *values("-v", volumes),
                 *values("-p", ports),
                 *switch("--net", net or bool(allow_cidrs)),
                 *value("--net-backend", net_backend),
@@ -600,7 +608,7 @@ class CommandSet:
                 *switch("--ssh-agent", ssh_agent),
                 *switch("--docker-config", docker_config),
             ],
-            self._trailing(command) if command else (),
+            ["--", *command] if command else (),
             read=self._guest_run(timeout, streamed=stdin is not None or tty),
             env=env,
             stdin=stdin,
@@ -638,29 +646,53 @@ class CommandSet:
         """
         if not src or not dst:
             return
-        src_is_guest, dst_is_guest = (_MACHINE_PATH.match(path) is not None for path in (src, dst))
-        if self.guards.colon_paths and src_is_guest and dst_is_guest:
+        src_is_guest = _is_guest_path(src)
+        if self.guards.colon_paths and src_is_guest and _is_guest_path(dst):
             raise UsageError(
                 f"is {src!r} or {dst!r} the host's file? Write './' before it (smolvm would take"
                 " the first for a guest path)"
             )
         if src_is_guest:
-            yield from self.download(src, dst)
+            yield from CommandSet.download(self, src, dst)
         else:
-            yield from self.upload(src, dst)
+            yield from CommandSet.upload(self, src, dst)
 
+    @method
     def upload(self, path: StrPath, target: str) -> Plan[None]:
-        """The plan of a copy to `MACHINE:PATH`."""
-        source = _no_option(path)
+        """Copy a regular file of the host into a machine; parents are made.
+
+        Args:
+            path: of the host's file, whatever it looks like.
+            target: "MACHINE:PATH".
+
+        Raises:
+            MachineNotFoundError: no such machine.
+            MachineNotRunningError: it is not running.
+        """
+        from smolvm_wrapper.copying import without_colon
+
+        source = _no_option(str(path))
         if not self.guards.colon_paths:
             yield from do(self._cp(source, target))
             return
         with without_colon(source) as safe:
             yield from do(self._cp(safe, target))
 
+    @method
     def download(self, source: str, path: StrPath) -> Plan[None]:
-        """The plan of a copy from `MACHINE:PATH`."""
-        target = _no_option(path)
+        """Copy a regular file of a machine to the host; if that fails, what was there stays.
+
+        Args:
+            source: "MACHINE:PATH".
+            path: of the host's file, whatever it looks like.
+
+        Raises:
+            MachineNotFoundError: no such machine.
+            MachineNotRunningError: it is not running.
+        """
+        from smolvm_wrapper.copying import replaced_on_success
+
+        target = _no_option(str(path))
         if not self.guards.safe_downloads:
             yield from do(self._cp(source, target))
             return
@@ -668,7 +700,7 @@ class CommandSet:
             yield from do(self._cp(source, new))
 
     def _cp(self, src: str, dst: str) -> Command[None]:
-        return self._command("machine cp", [], [src, dst], read=results.nothing)
+        return self._command("machine cp", [], [src, dst], read=readers.nothing)
 
     # --- packs ---
 
@@ -718,7 +750,7 @@ class CommandSet:
             "pack create",
             [
                 *value("--image", image),
-                *([] if from_vm is None else value("--from-vm", self._machine(from_vm))),
+                *value("--from-vm", from_vm),
                 *value("-o", output),
                 *value("--cpus", cpus),
                 *value("--mem", mem),
@@ -732,7 +764,7 @@ class CommandSet:
                 *value("--smolfile", smolfile),
                 *switch("--gpu", gpu),
             ],
-            read=results.nothing,
+            read=readers.nothing,
         )
 
     @method
@@ -743,7 +775,7 @@ class CommandSet:
         sidecar: StrPath | None = None,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         tty: bool = False,
         volumes: Iterable[str] = (),
@@ -793,8 +825,8 @@ class CommandSet:
                 *switch("-t", tty),
                 *_guest_timeout(timeout),
                 *value("-w", workdir),
-                *self._settings(env),
-                *self._volumes("-v", volumes),
+                *settings(env),
+                *values("-v", volumes),
                 *values("-p", ports),
                 *switch("--net", net),
                 *value("--net-backend", net_backend),
@@ -806,7 +838,7 @@ class CommandSet:
                 *switch("--info", info),
                 *switch("--debug", debug),
             ],
-            self._trailing(command) if command else (),
+            ["--", *command] if command else (),
             read=self._guest_run(timeout, streamed=stdin is not None or tty),
             env=env,
             stdin=stdin,
@@ -821,9 +853,7 @@ class CommandSet:
             reference: "[REGISTRY/]NAME[:TAG]".
             file: the `.smolmachine` file.
         """
-        return self._command(
-            "pack push", value("-f", file), [self._operand(reference)], read=results.text
-        )
+        return self._command("pack push", value("-f", file), [reference], read=readers.text)
 
     @method
     def pack_pull(self, reference: str, output: StrPath | None = None) -> Command[str]:
@@ -833,16 +863,12 @@ class CommandSet:
             reference: "[REGISTRY/]NAME[:TAG]" or "…@sha256:DIGEST".
             output: where to; smolvm's cache otherwise.
         """
-        return self._command(
-            "pack pull", value("-o", output), [self._operand(reference)], read=results.text
-        )
+        return self._command("pack pull", value("-o", output), [reference], read=readers.text)
 
     @method
     def pack_inspect(self, reference: str) -> Command[Any]:
         """Describe a pack in a registry (a file will not do), as the JSON smolvm prints."""
-        return self._command(
-            "pack inspect", ["--json"], [self._operand(reference)], read=results.document
-        )
+        return self._command("pack inspect", ["--json"], [reference], read=readers.document)
 
     @method
     def pack_prune(
@@ -862,7 +888,7 @@ class CommandSet:
                 *switch("--all", everything),
                 *switch("--dry-run", dry_run),
             ],
-            read=results.text,
+            read=readers.text,
         )
 
     # --- configuration ---
@@ -870,28 +896,28 @@ class CommandSet:
     @method
     def config_show(self) -> Command[str]:
         """The configuration, in smolvm's words."""
-        return self._command("config show", read=results.text)
+        return self._command("config show", read=readers.text)
 
     @method
     def config_registries_path(self) -> Command[str]:
         """Where the file with the registries is, or would be."""
-        return self._command("config registries path", read=results.line)
+        return self._command("config registries path", read=readers.line)
 
     @method
     def config_registries_show(self) -> Command[str]:
         """The registries, in smolvm's words."""
-        return self._command("config registries show", read=results.text)
+        return self._command("config registries show", read=readers.text)
 
     @method
     def config_registries_init(self) -> Command[str]:
         """Write a first file of registries; what was done, in smolvm's words."""
-        return self._command("config registries init", read=results.text)
+        return self._command("config registries init", read=readers.text)
 
     @method
     def config_registries_edit(self) -> Command[int]:
         """The file of registries in `$EDITOR`, on this process's own terminal; its exit code."""
         return self._command(
-            "config registries edit", read=results.terminal_session, on_terminal=True
+            "config registries edit", read=readers.terminal_session, on_terminal=True
         )
 
     # --- parts ---
@@ -903,6 +929,7 @@ class CommandSet:
         operands: Sequence[str] = (),
         *,
         read: Callable[[Finished], R],
+        machine: str | None = None,
         env: Env | None = None,
         stdin: Stdin | None = None,
         must_finish: bool = False,
@@ -919,30 +946,34 @@ class CommandSet:
             dialect.require(feature)
         errors = ["--error-format", "json"] if dialect.has(dialects.JSON_ERRORS) else []
         argv = ("smolvm", *errors, *path.split(), *options, *operands)
-        if any("\0" in word for word in argv):
-            raise UsageError("a command line cannot hold a NUL character")
         return Command(
             argv,
             read,
             stdin=stdin,
-            secrets=tuple(map(str, (env or {}).values())),
+            secrets=[*(env or {}).values(), *self._remembered.of(machine)],
             must_finish=must_finish,
             on_terminal=on_terminal,
             host_timeout=None if host_timeout is None else as_seconds(host_timeout),
         )
 
+    def _remember(self, machine: str, env: Env | None) -> None:
+        """Keep in mind what no later error about a machine may show either."""
+        self._remembered.add(machine, (env or {}).values())
+
     def _stop(self, name: str) -> Command[None]:
-        read = results.stopped if self.guards.unknown_stop else results.nothing
+        read = readers.stopped if self.guards.unknown_stop else readers.nothing
         return self._command("machine stop", self._named(name), read=read, must_finish=True)
 
-    def delete_only(self, name: str) -> Command[None]:
-        """`machine delete -f`, whether or not the machine runs."""
-        return self._command(
-            "machine delete",
-            ["-f", *self._name_as_this_version_wants_it(name)],
-            read=results.nothing,
-            must_finish=True,
+    def _delete(self, name: str) -> Plan[None]:
+        yield from do(
+            self._command(
+                "machine delete",
+                ["-f", *self._name_as_this_version_wants_it(name)],
+                read=readers.nothing,
+                must_finish=True,
+            )
         )
+        self._remembered.forget(name)
 
     def _exec(
         self,
@@ -952,7 +983,7 @@ class CommandSet:
         *,
         env: Env | None = None,
         workdir: str | None = None,
-        timeout: Duration | None = None,
+        timeout: GuestDuration | None = None,
         stdin: Stdin | None = None,
         host_timeout: Duration | None = None,
     ) -> Command[SmolvmRunResult]:
@@ -960,69 +991,35 @@ class CommandSet:
             "machine exec",
             [
                 *self._named(name),
-                *self._settings(env),
+                *settings(env),
                 *value("-w", workdir),
                 *_guest_timeout(timeout),
                 *how,
             ],
-            self._trailing(command),
+            ["--", *command],
             read=self._guest_run(timeout, streamed=bool(how)),
+            machine=name,
             env=env,
             stdin=stdin,
             host_timeout=host_timeout,
         )
 
     def _guest_run(
-        self, timeout: Duration | None, *, streamed: bool
+        self, timeout: GuestDuration | None, *, streamed: bool
     ) -> Callable[[Finished], SmolvmRunResult]:
-        return results.guest_run(
+        return readers.guest_run(
             timed=timeout is not None,
             streamed=streamed,
             signal_is_255=self.dialect.has(dialects.SIGNAL_IS_255),
         )
 
-    def _machine(self, name: str) -> str:
-        if not isinstance(name, str) or not name:
-            raise UsageError(f"a machine has a name, not {name!r}")
-        if self.guards.option_like_names and name.startswith("-"):
-            raise UsageError(f"smolvm would take the name {name!r} for an option")
-        return name
-
     def _named(self, name: str) -> list[str]:
-        return ["--name", self._machine(name)]
+        return ["--name", name]
 
     def _name_as_this_version_wants_it(self, name: str) -> list[str]:
         if self.dialect.has(dialects.NAME_IS_AN_OPTION):
             return self._named(name)
-        return [self._machine(name)]
-
-    def _operand(self, text: str) -> str:
-        if self.guards.option_like_names and text.startswith("-"):
-            raise UsageError(f"smolvm would take {text!r} for an option")
-        return text
-
-    def _trailing(self, command: Sequence[str]) -> list[str]:
-        if isinstance(command, str) or not command:
-            raise UsageError(f"a command is a list of words, not {command!r}")
-        return ["--", *command]
-
-    def _settings(self, env: Env | None) -> list[str]:
-        if self.guards.env_keys:
-            for key in env or {}:
-                if not key or "=" in key or key.startswith("-"):
-                    raise UsageError(f"{key!r} is no name for an environment variable")
-        return settings(env)
-
-    def _volumes(self, option: str, volumes: Iterable[str]) -> list[str]:
-        volumes = listed(volumes)
-        if self.guards.colon_paths:
-            for text in volumes:
-                if not _VOLUME.fullmatch(text):
-                    raise UsageError(
-                        f"{text!r} is no HOST:GUEST[:ro], or has a ':' too many, at which smolvm"
-                        " would split it"
-                    )
-        return values(option, volumes)
+        return [name]
 
     def _refuse_dropped(self, restricted: bool, name: str) -> None:
         if (
@@ -1072,8 +1069,8 @@ class CommandBuilder(CommandSet, Pure):
     """Builds commands and runs none: `CommandBuilder("1.4.0").machine_start("vm").argv`."""
 
     def __init__(self, version: str, guards: Guards | None = None) -> None:
-        self._dialect = Dialect(version)
-        self.guards = guards or Guards()
+        super().__init__(checks.guards_or_all(guards))
+        self._dialect = Dialect(checks.version(version))
 
     @property
     def dialect(self) -> Dialect:
@@ -1081,10 +1078,16 @@ class CommandBuilder(CommandSet, Pure):
         return self._dialect
 
 
-def _no_option(path: StrPath) -> str:
-    text = os.fspath(path)
-    return f"./{text}" if text.startswith("-") else text
+def _no_option(path: str) -> str:
+    return f"./{path}" if path.startswith("-") else path
 
 
-def _guest_timeout(timeout: Duration | None) -> list[str]:
+def _is_guest_path(path: str) -> bool:
+    """Whether smolvm would take this for `MACHINE:PATH`."""
+    machine, colon, _ = path.partition(":")
+    letters = machine.replace("-", "").replace("_", "")
+    return bool(colon) and machine[:1].isalnum() and letters.isalnum() and letters.isascii()
+
+
+def _guest_timeout(timeout: GuestDuration | None) -> list[str]:
     return [] if timeout is None else value("--timeout", as_text(timeout))

@@ -1,4 +1,9 @@
-"""Host files, made safe to hand to `smolvm machine cp`."""
+"""Host files, made safe to hand to `smolvm machine cp`.
+
+Two names that are made up stand in argvs. A download goes to `.smolvm-<16 hexadecimal digits>.part`
+in the folder of its target; a host path with a `:` in it is `<temporary folder>/smolvm-<8 of a-z,
+0-9 and _>/file`. Recordings know them by these forms, so they stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
 
 from smolvm_wrapper.errors import SmolvmError, UsageError
@@ -42,7 +46,7 @@ def replaced_on_success(path: str) -> Iterator[str]:
     if special or path.endswith("/") or not target.parent.is_dir():
         yield path
         return
-    new = target.with_name(f".smolvm-{token_hex(8)}.part")
+    new = target.with_name(f".smolvm-{os.urandom(8).hex()}.part")
     try:
         yield str(new)
         if not new.is_file():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal
 
 from smolvm_wrapper.errors import (
     HypervisorUnavailableError,
@@ -21,9 +20,11 @@ from smolvm_wrapper.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from smolvm_wrapper.command import Finished
 
-Speaker = Literal["guest", "smolvm", "ambiguous"]
+    Speaker: TypeAlias = Literal["guest", "smolvm", "ambiguous"]
 
 FAILED = 1
 MISUSED = 2
@@ -119,7 +120,7 @@ def _complaint(done: Finished) -> tuple[str, str]:
         try:
             error = json.loads(done.stderr.splitlines()[-1])["error"]
             return str(error["code"]), str(error["message"])
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return "", ""
     found = _TEXT.search(done.stderr)
     return ("", found["message"].rstrip("\n")) if found else ("", "")

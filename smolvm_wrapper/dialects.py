@@ -6,10 +6,10 @@ that nobody looked at, between two that differ, are taken to be like the older o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
-from smolvm_wrapper.errors import SmolvmError, UnsupportedError
+from smolvm_wrapper.errors import UnsupportedError
+from smolvm_wrapper.values import Value
 
 OLDEST_KNOWN = "0.8.0"
 NEWEST_KNOWN = "1.32.2"
@@ -53,12 +53,12 @@ UNTIL = {
 }
 
 
-@dataclass(frozen=True)
 class Trait:
     """A way in which versions differ without refusing: from `first` on, until before `last`."""
 
-    first: str
-    last: str | None = None
+    def __init__(self, first: str, last: str | None = None) -> None:
+        self.first = first
+        self.last = last
 
 
 # create, delete, update and data-dir take `--name NAME`, not NAME.
@@ -79,11 +79,13 @@ DELETE_MAY_LEAVE_A_PROCESS = Trait("0.2.0", "1.7.2")
 SIGNAL_IS_255 = Trait("0.1.0", "0.8.1")
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(Value):
     """How one version of smolvm is spoken to."""
 
     version: str
+
+    def __init__(self, version: str) -> None:
+        vars(self).update(version=version)
 
     @property
     def known(self) -> bool:
@@ -110,12 +112,14 @@ class Dialect:
             raise UnsupportedError(f"smolvm {self.version} means something else by `{feature}`")
 
 
-def version_in(text: str) -> str:
-    """The version that `smolvm --version` printed."""
-    words = text.split()
-    if not words or not words[-1][0].isdigit():
-        raise SmolvmError(f"no version in what `smolvm --version` said: {text!r}", stdout=text)
-    return words[-1]
+def version_in(text: str) -> str | None:
+    """Return the version in what `smolvm --version` printed, or in what a user calls one."""
+    return next((word for word in text.split(maxsplit=2)[:2] if _is_version(word)), None)
+
+
+def _is_version(word: str) -> bool:
+    numbers = word.partition("+")[0].partition("-")[0].split(".")
+    return len(numbers) == 3 and all(part.isascii() and part.isdigit() for part in numbers)  # noqa: PLR2004
 
 
 @cache

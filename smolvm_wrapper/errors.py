@@ -1,6 +1,8 @@
 """What can go wrong, as exception and warning classes.
 
 Everything an error holds is masked: the values of `-e KEY=VALUE` read `***`, wherever they turn up.
+Of long output it holds the first and the last 32,768 characters of each stream (its text the first
+and the last 2,000 of stderr) and says how much it leaves out; a result has all there is.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ class SmolvmError(Exception):
     Attributes:
         argv: the command line.
         returncode: smolvm's exit code; None when it never ran to its end.
-        stdout: what it had printed there.
-        stderr: what it had printed there.
+        stdout: what it had printed there; of much, the beginning and the end.
+        stderr: likewise.
     """
 
     def __init__(
@@ -41,10 +43,10 @@ class SmolvmNotFoundError(SmolvmError):
 
 
 class UsageError(SmolvmError, ValueError):
-    """The command line makes no sense.
+    """What was asked for makes no sense.
 
-    Either smolvm's parser said so (`returncode` is 2), or the wrapper saw it before any process ran
-    (`returncode` is None).
+    Either the wrapper saw it before any process ran (`returncode` is None), and the text names the
+    argument, what it wants and what it was given; or smolvm's parser said so (`returncode` is 2).
     """
 
 
@@ -86,6 +88,14 @@ class GuestTimeoutError(GuestCommandError, TimeoutError):
 
 class HostTimeoutError(SmolvmError, TimeoutError):
     """smolvm itself took longer than `host_timeout`; its process group was killed."""
+
+
+class OutputLimitError(SmolvmError):
+    """smolvm printed more than a result has room for: 64 MiB a stream; `stream` has no limit.
+
+    It was killed for it, unless it had to finish, or had a `host_timeout` to end it: then what it
+    printed beyond was read and dropped.
+    """
 
 
 class SmolvmWarning(UserWarning):

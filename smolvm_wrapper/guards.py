@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from smolvm_wrapper.errors import UsageError
+from smolvm_wrapper.values import Value
 
 
-@dataclass(frozen=True)
-class Guards:
+class Guards(Value):
     """All on by default; `Guards(stop_before_delete=False)` switches one off.
 
     Attributes:
@@ -27,15 +27,38 @@ class Guards:
         option_like_names: names that smolvm would take for options are refused.
         machine_name_variable: `$SMOLVM_MACHINE_NAME` is kept from smolvm, which takes it (from
             about 1.22) where no name is given.
+
+    Raises:
+        UsageError: a guard is neither True nor False.
     """
 
-    egress_dropped: bool = True
-    egress_unenforced: bool = True
-    ignored_options: bool = True
-    stop_before_delete: bool = True
-    unknown_stop: bool = True
-    safe_downloads: bool = True
-    colon_paths: bool = True
-    env_keys: bool = True
-    option_like_names: bool = True
-    machine_name_variable: bool = True
+    egress_dropped: bool
+    egress_unenforced: bool
+    ignored_options: bool
+    stop_before_delete: bool
+    unknown_stop: bool
+    safe_downloads: bool
+    colon_paths: bool
+    env_keys: bool
+    option_like_names: bool
+    machine_name_variable: bool
+
+    def __init__(
+        self,
+        *,
+        egress_dropped: bool = True,
+        egress_unenforced: bool = True,
+        ignored_options: bool = True,
+        stop_before_delete: bool = True,
+        unknown_stop: bool = True,
+        safe_downloads: bool = True,
+        colon_paths: bool = True,
+        env_keys: bool = True,
+        option_like_names: bool = True,
+        machine_name_variable: bool = True,
+    ) -> None:
+        guards = {name: on for name, on in locals().items() if name != "self"}
+        for name, on in guards.items():
+            if not isinstance(on, bool):
+                raise UsageError(f"`{name}` wants True or False, not {on!r}")
+        vars(self).update(guards)

@@ -1,31 +1,26 @@
-"""What commands give back, and how it is read from what smolvm printed."""
+"""What commands give back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
-from typing import Any
 
 from smolvm_wrapper.command import Finished
-from smolvm_wrapper.errors import (
-    GuestCommandError,
-    GuestTimeoutError,
-    MachineNotFoundError,
-    SmolvmError,
-)
+from smolvm_wrapper.errors import GuestCommandError
+from smolvm_wrapper.secrets import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Self
+    from collections.abc import Mapping
+    from typing import Any, Self
 
     from smolvm_wrapper.diagnosis import Speaker
+    from smolvm_wrapper.errors import SmolvmError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SmolvmRunResult:
-    """How a command in a machine ended.
+    """How a command in a machine ended. Its `repr` masks the values of `-e`; its fields do not.
 
     Attributes:
         returncode: its exit code. 124 when the guest's timeout ended it; a signal is 255 up to
@@ -43,7 +38,15 @@ class SmolvmRunResult:
     stdout: str
     stderr: str
     speaker: Speaker = field(default="guest", compare=False)
-    _error: SmolvmError | None = field(default=None, compare=False, repr=False)
+    _error: SmolvmError | None = field(default=None, compare=False)
+    _secrets: Secrets = field(default=Secrets(), compare=False)
+
+    def __repr__(self) -> str:
+        stdout, stderr = (self._secrets.excerpt(said) for said in (self.stdout, self.stderr))
+        return (
+            f"SmolvmRunResult(returncode={self.returncode!r}, {stdout=}, {stderr=},"
+            f" speaker={self.speaker!r})"
+        )
 
     @property
     def stdout_bytes(self) -> bytes:
@@ -65,7 +68,7 @@ class SmolvmRunResult:
         """
         if self.returncode == 0:
             return self
-        done = Finished((), self.returncode, self.stdout, self.stderr)
+        done = Finished((), self.returncode, self.stdout, self.stderr, self._secrets)
         raise self._error or done.error(GuestCommandError, f"exit code {self.returncode}")
 
 
@@ -134,103 +137,3 @@ class MachineInfo:
     health_retries: int | None = None
     health_startup_grace_secs: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
-
-
-# --- readers: what a `Command.read` may be ---
-
-
-def text(done: Finished) -> str:
-    """What it printed, if it succeeded."""
-    if done.returncode == 0:
-        return done.stdout
-    from smolvm_wrapper.diagnosis import failure
-
-    raise failure(done)
-
-
-def nothing(done: Finished) -> None:
-    """Only that it succeeded."""
-    text(done)
-
-
-def line(done: Finished) -> str:
-    """The one line it printed."""
-    return text(done).rstrip("\n")
-
-
-def document(done: Finished) -> Any:
-    """The JSON it printed."""
-    import json
-
-    printed = text(done)
-    try:
-        return json.loads(printed)
-    except ValueError as error:
-        unreadable = error
-    raise done.error(SmolvmError, f"printed no JSON ({unreadable})")
-
-
-def machine(done: Finished) -> MachineInfo:
-    """The machine of `status --json`."""
-    return _machine(document(done), done)
-
-
-def machines(done: Finished) -> list[MachineInfo]:
-    """The machines of `ls --json`."""
-    described = document(done)
-    if not isinstance(described, list):
-        raise done.error(SmolvmError, "printed no list of machines")
-    return [_machine(one, done) for one in described]
-
-
-def newly_started(done: Finished) -> bool:
-    """Whether `start` started it, or found it running."""
-    return " already running" not in text(done)
-
-
-def stopped(done: Finished) -> None:
-    """That there was such a machine; up to 0.8.0 the exit code does not tell (H5)."""
-    if text(done).endswith(" not found or not running\n"):
-        raise done.error(MachineNotFoundError, done.stdout.strip())
-
-
-def terminal_session(done: Finished) -> int:
-    """The exit code of what had the terminal."""
-    return done.returncode
-
-
-def guest_run(
-    *, timed: bool = False, streamed: bool = False, signal_is_255: bool = False
-) -> Callable[[Finished], SmolvmRunResult]:
-    """A reader for `exec` and `run`: whatever the exit code, a result."""
-    return partial(_guest_run, timed=timed, streamed=streamed, signal_is_255=signal_is_255)
-
-
-def _guest_run(
-    done: Finished, *, timed: bool, streamed: bool, signal_is_255: bool
-) -> SmolvmRunResult:
-    if done.returncode == 0:
-        return SmolvmRunResult(0, done.stdout, done.stderr)
-    from smolvm_wrapper.diagnosis import TIMED_OUT, failure, speaker
-
-    spoke = speaker(done, timed=timed, streamed=streamed, signal_is_255=signal_is_255)
-    kind = GuestTimeoutError if timed and done.returncode == TIMED_OUT else GuestCommandError
-    error = failure(done) if spoke == "smolvm" else done.error(kind, f"exit code {done.returncode}")
-    return SmolvmRunResult(done.returncode, done.stdout, done.stderr, spoke, error)
-
-
-def _machine(described: Any, done: Finished) -> MachineInfo:
-    known = {one.name for one in fields(MachineInfo)} - {"extra"}
-    said: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    try:
-        for key, stated in described.items():
-            if key in known:
-                said[key] = tuple(stated) if isinstance(stated, list) else stated
-            else:
-                extra[key] = stated
-        said["state"] = State(said["state"])
-        return MachineInfo(**said, extra=extra)
-    except (AttributeError, LookupError, TypeError) as error:
-        incomplete = error
-    raise done.error(SmolvmError, f"did not describe a machine ({incomplete})")

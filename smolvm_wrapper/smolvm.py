@@ -10,23 +10,28 @@ and `SmolvmRunResult.stdout_bytes` still has them.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from smolvm_wrapper.command import Command, Finished, StrPath, listed
+from smolvm_wrapper.command import Command, Finished
 from smolvm_wrapper.commands import READY_POLL_SECONDS, CommandBuilder
-from smolvm_wrapper.durations import Duration, as_seconds
+from smolvm_wrapper.durations import as_seconds
 from smolvm_wrapper.errors import EgressNotEnforcedWarning, SmolvmError, warn
 from smolvm_wrapper.guards import Guards
-from smolvm_wrapper.results import SmolvmRunResult
 from smolvm_wrapper.running import Runner
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, TypeVar
 
+    from smolvm_wrapper.command import StrPath
+    from smolvm_wrapper.durations import Duration
     from smolvm_wrapper.methods import Plan
+    from smolvm_wrapper.results import SmolvmRunResult
+
+    R = TypeVar("R")
 
 __all__ = [
     "EgressNotEnforcedWarning",
@@ -43,8 +48,6 @@ __all__ = [
     "wait_exec_ready",
 ]
 
-R = TypeVar("R")
-
 _GUARDS = Guards(
     egress_dropped=False,
     egress_unenforced=False,
@@ -56,6 +59,19 @@ _GUARDS = Guards(
 )
 _COMMANDS = CommandBuilder("0.8.0", _GUARDS)
 _RUNNER = Runner("smolvm", "0.8.0", _GUARDS, None)
+
+
+def __getattr__(name: str) -> Any:
+    # `shutil` costs more to import than all the rest, and only `is_available` wants it.
+    if name == "shutil":
+        import shutil
+
+        return shutil
+    if name == "SmolvmRunResult":
+        from smolvm_wrapper.results import SmolvmRunResult
+
+        return SmolvmRunResult
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def pack_create(image: str, output: StrPath) -> None:
@@ -86,14 +102,14 @@ def machine_create(
     Raises:
         SmolvmError: smolvm failed, or is not there.
     """
-    allow_cidrs = listed(allow_cidrs)
-    if from_path is not None and allow_cidrs:
+    create = _COMMANDS.machine_create(name, from_path=from_path, allow_cidrs=allow_cidrs, env=env)
+    if from_path is not None and "--allow-cidr" in create.argv:
         warn(
             EgressNotEnforcedWarning,
             f"smolvm 0.8.0 drops the allow-list of {name!r}, which is made from an artifact: its"
             " network is open",
         )
-    _run(_COMMANDS.machine_create(name, from_path=from_path, allow_cidrs=allow_cidrs, env=env))
+    _run(create)
 
 
 def machine_start(name: str) -> None:
@@ -162,8 +178,8 @@ def machine_cp(src: str, dst: str) -> None:
 
 
 def is_available() -> bool:
-    """Whether there is a smolvm on PATH."""
-    return shutil.which("smolvm") is not None
+    """Return whether there is a smolvm on PATH."""
+    return sys.modules[__name__].shutil.which("smolvm") is not None
 
 
 def wait_exec_ready(name: str, *, timeout: Duration = 60) -> None:
@@ -176,6 +192,7 @@ def wait_exec_ready(name: str, *, timeout: Duration = 60) -> None:
     Raises:
         SmolvmError: it was not ready in time, or smolvm is not there.
     """
+    _COMMANDS.wait_exec_ready(name, timeout=timeout)  # checks them
     seconds = as_seconds(timeout)
     deadline = time.monotonic() + seconds
     while machine_exec(name, ["true"]).returncode != 0:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import selectors
-import shutil
-import subprocess
 import threading
-import time
 from functools import partial
-from typing import Any, TypeVar
 
-from smolvm_wrapper.command import Command, Finished, Pause, StrPath
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.errors import SmolvmError
+from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import Plan, Sync
-from smolvm_wrapper.processes import CHUNK, LAST_WORDS_SECONDS, TAIL, Feeder, kill_group
-from smolvm_wrapper.running import ASK_VERSION, Runner
+from smolvm_wrapper.methods import Sync
+from smolvm_wrapper.running import ASK_VERSION, Job, Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from typing import Self
+    from typing import Any, Self, TypeVar
 
+    from smolvm_wrapper.command import Command, Finished, StrPath
     from smolvm_wrapper.dialects import Dialect
     from smolvm_wrapper.durations import Duration
     from smolvm_wrapper.guards import Guards
-    from smolvm_wrapper.processes import Output
+    from smolvm_wrapper.methods import Plan
+    from smolvm_wrapper.processes import Leash, Output
     from smolvm_wrapper.results import SmolvmRunResult
 
-R = TypeVar("R")
+    R = TypeVar("R")
 
 
 class Machine(MachineHandle, Sync):
@@ -41,8 +36,9 @@ class Machine(MachineHandle, Sync):
         self.runner = client.runner
 
     def __enter__(self) -> Self:
+        self.runner.known_dialect()
         try:
-            self.runner.follow(self._bring_up(), protected=True)
+            self.runner.in_background(partial(self._up, self.runner, self._creation()))
         except BaseException as error:
             self._undo(error)
             raise
@@ -52,12 +48,19 @@ class Machine(MachineHandle, Sync):
         self._undo(error)
 
     def _undo(self, error: BaseException | None) -> None:
-        try:
-            self.runner.follow(self._tear_down(), protected=True, hold=True)
-        except SmolvmError as failed:
-            if error is None:
-                raise
-            error.add_note(f"{self} could not be torn down: {failed}")
+        interruption: BaseException | None = None
+        while self._is_up():
+            try:
+                self.runner.in_background(partial(self._down, self.runner))
+            except SmolvmError as failed:
+                if error is None:
+                    raise
+                error.add_note(f"{self} could not be torn down: {failed}")
+                return
+            except BaseException as raised:  # noqa: BLE001 - and if it had not begun, it does now
+                interruption = interruption or raised
+        if interruption is not None:
+            raise interruption
 
 
 class Smolvm(CommandSet, Sync):
@@ -72,6 +75,9 @@ class Smolvm(CommandSet, Sync):
         host_timeout: after which any smolvm is killed with its process group; no limit by default,
             and never while a context manager brings a machine up or tears it down. A machine that
             was just starting may stay behind (H16).
+
+    Raises:
+        UsageError: one of them is not what is wanted.
     """
 
     handle_type = Machine
@@ -85,7 +91,7 @@ class Smolvm(CommandSet, Sync):
         host_timeout: Duration | None = None,
     ) -> None:
         self.runner = SyncRunner(binary, version, guards, host_timeout)
-        self.guards = self.runner.guards
+        super().__init__(self.runner.guards)
 
     def __repr__(self) -> str:
         return f"Smolvm({self.runner.binary!r})"
@@ -101,8 +107,10 @@ class Smolvm(CommandSet, Sync):
         return self.runner.known_dialect()
 
     def is_available(self) -> bool:
-        """Whether there is such a binary."""
-        return shutil.which(self.runner.binary) is not None
+        """Return whether there is such a binary."""
+        from shutil import which
+
+        return which(self.runner.binary) is not None
 
 
 class ExecStream:
@@ -135,25 +143,7 @@ class ExecStream:
     def _outputs(
         self, runner: SyncRunner, command: Command[SmolvmRunResult]
     ) -> Generator[Output, None, None]:
-        last = b""
-        limit = runner.limit(command)
-        process, feeder = runner.spawn(command)
-        exceeded = None
-        with process:
-            try:
-                for output in _outputs(process, limit):
-                    if output[0] == "stderr":
-                        last = (last + output[1])[-TAIL:]
-                    yield output
-            except TimeoutError:
-                exceeded = limit
-            finally:
-                if process.poll() is None:
-                    kill_group(process)
-        done = runner.finished(
-            command, process.returncode, (b"", last), feeder=feeder, exceeded=exceeded
-        )
-        self.result = command.read(done)
+        self.result = yield from runner.stream(command)
         if self.result.speaker == "smolvm":
             self.result.check()
 
@@ -172,138 +162,30 @@ class SyncRunner(Runner):
         self._asking = threading.Lock()
 
     def known_dialect(self) -> Dialect:
-        """The dialect; the first time, smolvm is asked for its version."""
+        """Return the dialect; the first time, smolvm is asked for its version."""
         with self._asking:
             return self.dialect or self.learn(self.perform(ASK_VERSION))
 
     def perform(self, built: Command[R] | Plan[R]) -> R:
-        """Run a command or plan to its end."""
-        if not isinstance(built, Command):
-            return self.follow(built)
-        done, interruption = self.run(built)
-        if interruption is not None:
-            raise interruption
-        return built.read(done)
-
-    def follow(self, plan: Plan[R], *, protected: bool = False, hold: bool = False) -> R:
-        """Run a plan.
-
-        Args:
-            plan: which.
-            protected: no command of it is killed half-way, not even for the `host_timeout`.
-            hold: an interruption waits until all of it is done, not only the present command.
-        """
-        held: BaseException | None = None
-        go_on: Callable[[], Command[Any] | Pause] = partial(next, plan)
-        while True:
-            try:
-                step = go_on()
-            except StopIteration as end:
-                result: R = end.value
-                break
-            if held is not None and not hold:
-                go_on = partial(plan.throw, held)
-                continue
-            try:
-                if isinstance(step, Pause):
-                    time.sleep(step.seconds)
-                    go_on = partial(plan.send, None)
-                else:
-                    done, interruption = self.run(step, protected=protected)
-                    held = held or interruption
-                    go_on = partial(plan.send, step.read(done))
-            except BaseException as error:  # noqa: BLE001 - the plan decides
-                go_on = partial(plan.throw, error)
-        if held is not None:
-            raise held
-        return result
+        """Run a command or plan to its end, and return what comes of it."""
+        return self.carry_out(built)
 
     def run(
-        self, command: Command[Any], *, protected: bool = False
-    ) -> tuple[Finished, BaseException | None]:
-        """Run a command; with how it ended comes what interrupted it, if it must not be."""
-        limit = None if protected else self.limit(command)
-        exceeded = None
-        # A signal handler may raise any exception; if there is no end of them, it is none of those.
-        patience = 10
-        interruption: BaseException | None = None
-        outputs: tuple[bytes | None, bytes | None]
-        process, feeder = self.spawn(command)
-        with process:
-            while True:
-                try:
-                    outputs = process.communicate(timeout=None if interruption else limit)
-                except subprocess.TimeoutExpired:
-                    exceeded = limit
-                    kill_group(process)
-                    outputs = _last_words(process)
-                except BaseException as error:
-                    patience -= isinstance(error, Exception)
-                    if not (protected or command.must_finish) or not patience:
-                        kill_group(process)
-                        process.wait()
-                        raise
-                    interruption = error
-                    continue
-                break
-        done = self.finished(command, process.returncode, outputs, feeder=feeder, exceeded=exceeded)
-        return done, interruption
+        self, command: Command[Any], leash: Leash | None = None, *, protected: bool = False
+    ) -> Finished:
+        """Run a command to its end; one that must finish does, before an interruption goes on."""
+        if leash is None and command.must_finish and not protected:
+            return self.in_background(partial(super().run, command))
+        return super().run(command, leash, protected=protected)
 
-    def spawn(self, command: Command[Any]) -> tuple[subprocess.Popen[bytes], Feeder]:
-        """Start a command, in a process group of its own unless it wants the terminal."""
-        with Feeder(command.stdin) as feeder:
-            pipe = None if command.on_terminal else subprocess.PIPE
-            try:
-                process = subprocess.Popen(
-                    self.argv(command),
-                    stdin=None if command.on_terminal else feeder.stdin,
-                    stdout=pipe,
-                    stderr=pipe,
-                    env=self.environment(),
-                    process_group=None if command.on_terminal else 0,
-                )
-            except OSError as error:
-                not_started = error
-            else:
-                feeder.start(process)
-                return process, feeder
-        raise self.not_started(command, not_started)
+    def in_background(self, work: Callable[[Leash], R]) -> R:
+        """Wait for something in a thread of its own, however often that is interrupted.
 
-
-def _outputs(
-    process: subprocess.Popen[bytes], limit: float | None
-) -> Generator[Output, None, None]:
-    """What a process prints, as it comes, until it has ended.
-
-    Raises:
-        TimeoutError: the limit in seconds was over first.
-    """
-    deadline = None if limit is None else time.monotonic() + limit
-
-    def left() -> float | None:
-        return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-    with selectors.DefaultSelector() as selector:
-        for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
-            if pipe is not None:
-                selector.register(pipe, selectors.EVENT_READ, name)
-        while selector.get_map():
-            ready = selector.select(left())
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                if chunk := os.read(key.fd, CHUNK):
-                    yield key.data, chunk
-                else:
-                    selector.unregister(key.fileobj)
-    try:
-        process.wait(left())
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-
-
-def _last_words(process: subprocess.Popen[bytes]) -> tuple[bytes | None, bytes | None]:
-    try:
-        return process.communicate(timeout=LAST_WORDS_SECONDS)
-    except subprocess.TimeoutExpired as still:  # somebody who left the group holds its pipes
-        return still.stdout, still.stderr
+        Raises:
+            BaseException: what it raised, or (once it is over) what interrupted the waiting.
+        """
+        with Held() as held:
+            job = Job(work)
+            held.pulls(job.leash)
+            job.wait()
+        return job.outcome(held.raised)

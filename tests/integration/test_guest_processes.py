@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FAKE = Path(sys.executable).with_name("fake_smolvm")
 
@@ -35,7 +35,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=check,
-            timeout=20,
+            timeout=120,
         )
 
     def exec(self, *argv: str) -> subprocess.Popen[bytes]:
@@ -50,10 +50,23 @@ class Machine:
     def sh(self, script: str) -> str:
         return self.run("exec", "--name", "m1", "--", "sh", "-c", script).stdout
 
+    def size(self, file: str) -> str:
+        return self.sh(f"cat {file} 2>/dev/null | wc -c").strip()
+
     def grows(self, file: str) -> bool:
-        size = self.sh(f"wc -c < {file}")
-        time.sleep(0.6)
-        return self.sh(f"wc -c < {file}") != size
+        size = self.size(file)
+        return eventually(lambda: self.size(file) != size)
+
+    def ticks(self) -> bool:
+        return "tick" in self.sh("ps | grep -v grep")
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether it comes to be so: however slow the machine is, and not one moment later."""
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
 
 
 @pytest.fixture
@@ -75,38 +88,40 @@ def test_a_command_whose_client_is_killed(
     machine: Machine, option: list[str], number: signal.Signals, goes_on: bool
 ) -> None:
     client = machine.exec(*option, "--", "sh", "-c", TICK)
-    time.sleep(0.8)
+    assert eventually(lambda: machine.size("/root/ticks") != "0")
     client.send_signal(number)
     client.communicate()
     assert client.returncode == -number
-    assert machine.grows("/root/ticks") == goes_on
-    assert ("tick" in machine.sh("ps")) == goes_on
+    if goes_on:
+        assert machine.grows("/root/ticks")
+        assert machine.ticks()
+    else:
+        assert eventually(lambda: not machine.ticks())
+        assert machine.size("/root/ticks") == machine.size("/root/ticks")
 
 
 def test_a_child_without_our_output_goes_on_until_the_machine_stops(machine: Machine) -> None:
-    start = time.monotonic()
     assert machine.sh(f"({TICK}) >/dev/null 2>&1 & echo started") == "started\n"
-    assert time.monotonic() - start < 3
     assert machine.grows("/root/ticks")
     machine.run("stop", "--name", "m1")
     machine.run("start", "--name", "m1")
-    assert not machine.grows("/root/ticks")
-    assert "tick" not in machine.sh("ps | grep -v grep")
+    assert not machine.ticks()
+    assert machine.size("/root/ticks") == machine.size("/root/ticks")
 
 
 def test_a_child_with_our_output_is_waited_for(machine: Machine) -> None:
     assert machine.sh("(sleep 1; echo late) & echo now") == "now\nlate\n"
-    client = machine.exec("-i", "--", "sh", "-c", "sleep 30 & echo now")
-    assert client.communicate(timeout=5)[0] == b"now\n"
+    client = machine.exec("-i", "--", "sh", "-c", "sleep 600 & echo now")
+    assert client.communicate(timeout=120)[0] == b"now\n"
 
 
 def test_a_stream_comes_as_it_is_written(machine: Machine) -> None:
-    client = machine.exec("--stream", "--", "sh", "-c", "echo one; sleep 2; echo two")
+    waits = "echo one; while [ ! -e /root/go ]; do sleep 0.1; done; echo two"
+    client = machine.exec("--stream", "--", "sh", "-c", waits)
     assert client.stdout is not None
-    start = time.monotonic()
     assert client.stdout.readline() == b"one\n"
-    assert time.monotonic() - start < 1.5
-    assert client.communicate()[0] == b"two\n"
+    machine.sh("touch /root/go")
+    assert client.communicate(timeout=120)[0] == b"two\n"
 
 
 def test_stdin_comes_as_it_is_written(machine: Machine) -> None:
@@ -118,7 +133,7 @@ def test_stdin_comes_as_it_is_written(machine: Machine) -> None:
         client.stdin.flush()
         assert client.stdout.readline() in (b"echo hi\n", b"hi\n")
         client.stdin.close()
-        assert client.wait(timeout=5) == 0
+        assert client.wait(timeout=120) == 0
         client.stdout.close()
         assert client.stderr is not None
         client.stderr.close()
@@ -129,18 +144,19 @@ def test_the_reader_of_the_output_may_leave(machine: Machine) -> None:
     assert client.stdout is not None
     assert client.stdout.readline() == b"1\n"
     client.stdout.close()
-    assert client.wait(timeout=10) == 0
+    assert client.wait(timeout=120) == 0
     client.communicate()
     assert machine.sh("echo alive") == "alive\n"
 
 
 def test_a_guest_that_powers_itself_off_is_unreachable(machine: Machine) -> None:
     client = machine.exec("--", "poweroff", "-f")
-    with pytest.raises(subprocess.TimeoutExpired):
-        client.wait(timeout=1)
+    says = '"state": "unreachable"'
+    assert eventually(lambda: says in machine.run("ls", "--json").stdout)
+    assert client.poll() is None
     client.kill()
     client.communicate()
-    assert '"state": "unreachable"' in machine.run("ls", "--json").stdout
+    assert says in machine.run("ls", "--json").stdout
     assert "not running" in machine.run("exec", "--name", "m1", "--", "true").stderr
     assert machine.run("start", "--name", "m1").returncode == 0
 

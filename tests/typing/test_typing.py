@@ -12,7 +12,7 @@ import pytest
 from smolvm_wrapper import AsyncMachine, AsyncSmolvm, CommandBuilder, Machine, Smolvm
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import method, streaming
+from smolvm_wrapper.methods import Described, DescribedHandle
 
 USAGE = Path(__file__).with_name("usage.py")
 REPOSITORY = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ DESCRIBED = [
     (owner, name)
     for owner in (CommandSet, MachineHandle)
     for name, member in vars(owner).items()
-    if isinstance(member, (method, streaming))
+    if isinstance(member, Described) and not isinstance(member, DescribedHandle)
 ]
 
 

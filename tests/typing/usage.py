@@ -74,6 +74,9 @@ def sync_client() -> None:
             assert_type(output, Output)
         assert_type(stream.result, SmolvmRunResult | None)
 
+    assert_type(Smolvm.machine_start(client, "vm"), bool)
+    assert_type(client.upload(Path("file"), "vm:/file"), None)
+
     client.machine_create(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.machine_create("vm", cpu=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.machine()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -94,7 +97,15 @@ async def async_client() -> None:
         async for output in stream:
             assert_type(output, Output)
 
+    assert_type(await AsyncSmolvm.machine_start(client, "vm"), bool)
+    await client.download("vm:/file", "file")
+
     await client.machine_create("vm", mem="1G")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Mine(Smolvm):
+    def machine_start(self, name: str) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return super().machine_start(name)
 
 
 def pure_commands() -> None:

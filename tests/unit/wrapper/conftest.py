@@ -41,13 +41,17 @@ class Stub:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "smolvm"
         self._log = folder / "calls"
+        self.gate = folder / "gate"
+        """What a body may wait for: `wait()` returns once this is there."""
 
     def does(self, body: str) -> Stub:
         self.path.write_text(
             f"#!{sys.executable} -IS\n"
             "import json, os, signal, sys, time\n"
-            f"args = sys.argv[1:]; log = {str(self._log)!r}\n"
+            f"args = sys.argv[1:]; log = {str(self._log)!r}; gate = {str(self.gate)!r}\n"
             "def note(*words): open(log, 'a').write(json.dumps(words) + '\\n')\n"
+            "def wait():\n"
+            "    while not os.path.exists(gate): time.sleep(0.01)\n"
             "note(*args)\n" + textwrap.dedent(body)
         )
         self.path.chmod(0o755)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import inspect
+import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +30,12 @@ EGRESS: list[dict[str, Any]] = [
     {"allow_hosts": ["example.com"]},
     {"outbound_localhost_only": True},
 ]
-OFF = Guards(**{guard.name: False for guard in fields(Guards)})
+GUARDS = list(inspect.signature(Guards).parameters)
+OFF = Guards(**dict.fromkeys(GUARDS, False))
 
 
 def test_every_guard_is_on_by_default() -> None:
-    assert all(getattr(Guards(), guard.name) for guard in fields(Guards))
+    assert all(getattr(Guards(), guard) for guard in GUARDS)
 
 
 @pytest.mark.parametrize("egress", EGRESS)
@@ -202,6 +205,20 @@ def test_a_download_replaces_its_target_and_keeps_its_mode(
     assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o600)
     assert link.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "link", "target"]
+
+
+def test_made_up_names_have_a_known_form(client: Any, stub: Any, tmp_path: Path) -> None:
+    """Recordings recognise them (copying.py)."""
+    stub.does("if args[-2] == 'vm:/x': open(args[-1], 'w')")
+    client(stub.path).machine_cp("vm:/x", str(tmp_path / "file"))
+    assert re.fullmatch(
+        re.escape(str(tmp_path)) + r"/\.smolvm-[0-9a-f]{16}\.part", stub.calls[0][-1]
+    )
+    (tmp_path / "a:b").write_text("")
+    client(stub.path).machine_cp(str(tmp_path / "a:b"), "vm:/x")
+    assert re.fullmatch(
+        re.escape(tempfile.gettempdir()) + r"/smolvm-[a-z0-9_]{8}/file", stub.calls[1][-2]
+    )
 
 
 def test_a_download_to_a_new_file(client: Any, stub: Any, tmp_path: Path) -> None:

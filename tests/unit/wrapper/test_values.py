@@ -23,11 +23,13 @@ from smolvm_wrapper import (
     State,
     UnsupportedError,
     UsageError,
-    results,
+    readers,
 )
-from smolvm_wrapper.command import Finished, masked
+from smolvm_wrapper.command import Finished
 from smolvm_wrapper.dialects import Dialect, version_in
 from smolvm_wrapper.durations import as_seconds, as_text
+from smolvm_wrapper.running import ASK_VERSION
+from smolvm_wrapper.secrets import masked
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_no_duration(nonsense: Any) -> None:
         as_seconds(nonsense)
 
 
-@given(st.integers(1, 10**9), st.sampled_from(["ns", "us", "ms", "s", "min", "h"]))
+@given(st.integers(1, 10**5), st.sampled_from(["ns", "us", "ms", "s", "min", "h"]))
 def test_a_duration_survives_its_text(number: int, unit: str) -> None:
     seconds = as_seconds(f"{number}{unit}")
     assert as_seconds(as_text(seconds)) == pytest.approx(seconds)
@@ -114,8 +116,9 @@ def test_version_text(printed: str, version: str) -> None:
 
 @pytest.mark.parametrize("printed", ["", "smolvm", "hello there"])
 def test_no_version_text(printed: str) -> None:
-    with pytest.raises(SmolvmError):
-        version_in(printed)
+    assert version_in(printed) is None
+    with pytest.raises(SmolvmError, match="no version"):
+        ASK_VERSION.read(ended(0, printed))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_the_guests_own_e_option_is_not_taken_for_ours() -> None:
 def test_commands_are_values() -> None:
     one, other = (CommandBuilder("0.8.0").machine_start("vm") for _ in range(2))
     assert one == other
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="'argv' of a Command"):
         one.argv = ()  # type: ignore[misc]
 
 
@@ -213,7 +216,7 @@ MACHINE = {
 
 
 def read_status(**changes: Any) -> MachineInfo:
-    return results.machine(ended(0, json.dumps({**MACHINE, **changes})))
+    return readers.machine(ended(0, json.dumps({**MACHINE, **changes})))
 
 
 def test_status_is_read_whole() -> None:
@@ -242,7 +245,7 @@ def test_unknown_states_are_unknown_and_keep_their_word() -> None:
 @pytest.mark.parametrize("printed", ["", "nonsense", "{}", '{"name": "vm"}', "[1]"])
 def test_unreadable_json_is_an_error_of_ours(printed: str) -> None:
     with pytest.raises(SmolvmError):
-        results.machine(ended(0, printed))
+        readers.machine(ended(0, printed))
 
 
 def test_errors_can_be_pickled() -> None:

@@ -102,6 +102,8 @@ COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, Any], list[dict[str, Any]]]
         [{"detach": True, "name": "box"}],
     ),
     "machine_cp": (("./file", "box:/file"), {}, []),
+    "upload": (("-file", "box:/file"), {}, []),
+    "download": (("box:/file", "/no/such/folder/file"), {}, []),
     "pack_create": (
         ("alpine", "out"),
         {
