@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import SetupError
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, SetupError
 from fake_smolvm.machines import given
 
 TYPE_CHECKING = False
