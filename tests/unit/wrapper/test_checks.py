@@ -254,9 +254,9 @@ def test_guards_and_builders() -> None:
     ],
 )
 def test_flat_functions(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    with mock.patch("smolvm_wrapper.smolvm.subprocess.run") as run:
-        with pytest.raises(UsageError, match="`"):
-            getattr(smolvm, name)(*args, **kwargs)
+    patched = mock.patch("smolvm_wrapper.smolvm.subprocess.run")
+    with patched as run, pytest.raises(UsageError, match="`"):
+        getattr(smolvm, name)(*args, **kwargs)
     run.assert_not_called()
 
 
