@@ -23,6 +23,7 @@ import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from fake_smolvm import grammars
+from fake_smolvm.harness.masked import revealed
 from fake_smolvm.harness.meanings import verdict
 from fake_smolvm.harness.naming import Names
 from fake_smolvm.harness.secrets import masked_argv
@@ -46,7 +47,7 @@ class ArgvSnapshotExtension(SingleFileSnapshotExtension):
         names = Names(
             {os.environ.get("HOME", ""): "HOME", self.tests_folder: "TESTS"}, tempfile.gettempdir()
         )
-        argvs = [masked_argv(getattr(line, "argv", line)) for line in data]
+        argvs = [masked_argv(map(revealed, getattr(line, "argv", line))) for line in data]
         for argv in argvs:
             names.learn_argv(_without_masks(argv))
         return "\n".join(_block(argv, names, self.versions) for argv in argvs)
@@ -86,4 +87,4 @@ def _shown(word: str) -> str:
 
 def _without_masks(argv: Iterable[str]) -> list[str]:
     # `***` is the same for every secret already; a name for it would tell nothing more.
-    return [word for word in argv if not word.endswith("=***")]
+    return [word.removesuffix("***") for word in argv]

@@ -22,13 +22,14 @@ from ast import literal_eval
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness import journal
 from fake_smolvm.harness.calls import NANOSECONDS
 from fake_smolvm.harness.cassette import Output, RecordedCall, WrittenFile
+from fake_smolvm.harness.inside import keep_inside
+from fake_smolvm.harness.journal import Head, Journal, file_at_hand, surroundings
 from fake_smolvm.harness.reading import Read, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -44,22 +45,28 @@ _IDLE_AFTER_EXIT_SECONDS = 0.05
 """How long output may stay away, once the binary is over, before nobody waits for more."""
 
 
-def main(folder: str, outside_home: str, binary: str, version: str, *, record: bool) -> int:
+def main(
+    folder: str,
+    outside: Mapping[str, Sequence[str]],
+    binary: str,
+    version: str,
+    *,
+    record: bool,
+) -> int:
     """Run `binary` on this process's argv; give its exit code, or die of the signal it died of."""
-    if os.environ.get("HOME", "") in ("", outside_home):
-        os.environ["HOME"] = os.path.join(folder, "home")
     cwd = os.getcwd()
-    calls = os.path.join(folder, "calls.journal")
-    start = journal.started(os.getpid(), sys.argv, cwd)
-    journal.append(calls, start)
+    journal = Journal(folder)
+    call = journal.start(os.getpid(), sys.argv, cwd, surroundings(), file_at_hand(0))
+    keep_inside(os.environ, folder, outside)
+    said = {"stdout": Head(), "stderr": Head()}
     if record:
         line = read(sys.argv[1:], version)
-        code, stderr = _recorded(folder, start[1], binary, cwd, line)
+        code = _recorded(folder, call, binary, cwd, line, said)
     else:
-        code, stderr = _plain(binary), b""
+        code = _plain(binary)
     for guard in _guards:
         os.write(guard, b".")
-    journal.append(calls, journal.ended(start[1], code, sys.argv, stderr))
+    journal.end(call, code, said["stderr"], said["stdout"])
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -100,12 +107,18 @@ _guards: list[int] = []
 """Pipes to them, held open as long as this process lives; a byte sends them away."""
 
 
-def _recorded(folder: str, call: str, binary: str, cwd: str, line: Read) -> tuple[int, bytes]:
+def _recorded(  # noqa: PLR0917
+    folder: str, call: str, binary: str, cwd: str, line: Read, said: Mapping[str, Head]
+) -> int:
     path = os.path.join(folder, RECORDING_FOLDER, f"{call}.events")
     events = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     lock = threading.Lock()
 
-    def note(kind: str, *what: object) -> None:
+    def note(kind: str, *what: Any) -> None:
+        if kind in said:
+            said[kind].add(what[0])
+        elif kind == "stdin":
+            Journal(folder).read(call, what[0])
         with lock:
             os.write(events, f"{(kind, time.monotonic_ns(), *what)!r}\n".encode())
 
@@ -123,12 +136,12 @@ def _recorded(folder: str, call: str, binary: str, cwd: str, line: Read) -> tupl
         signal.signal(number, lambda number, _: _forward(child, number, note))
     if interactive:
         threading.Thread(target=_pump_stdin, args=(child, note), daemon=True).start()
-    stderr = _pump_output(child, note)
+    _pump_output(child, note)
     code = child.wait()
     for typed, path in zip(_typed_files(line), written, strict=True):
         _note_file(typed, path, existed=path in before, note=note)
     note("end", code)
-    return code, stderr
+    return code
 
 
 def _forward(child: subprocess.Popen[bytes], number: int, note: Note) -> None:
@@ -149,9 +162,8 @@ def _pump_stdin(child: subprocess.Popen[bytes], note: Note) -> None:
         pass  # the binary reads no more
 
 
-def _pump_output(child: subprocess.Popen[bytes], note: Note) -> bytes:
-    """Pass on what the binary writes, until it is over and silent; give the head of its stderr."""
-    head = b""
+def _pump_output(child: subprocess.Popen[bytes], note: Note) -> None:
+    """Pass on what the binary writes, until it is over and silent."""
     with selectors.DefaultSelector() as selector:
         for stream, name, to in ((child.stdout, "stdout", 1), (child.stderr, "stderr", 2)):
             selector.register(stream, selectors.EVENT_READ, (name, to))  # type: ignore[arg-type]
@@ -167,15 +179,12 @@ def _pump_output(child: subprocess.Popen[bytes], note: Note) -> bytes:
                     selector.unregister(key.fileobj)
                     continue
                 note(name, data)
-                if name == "stderr" and len(head) < journal.HEAD_OF_STDERR:
-                    head += data
                 try:
                     _write_all(to, data)
                 except BrokenPipeError:
                     # Let the binary meet what it would have met: a pipe that nobody reads.
                     selector.unregister(key.fileobj)
                     os.close(key.fd)
-    return head
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

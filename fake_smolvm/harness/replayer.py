@@ -16,14 +16,15 @@ from difflib import SequenceMatcher, ndiff
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness import journal
 from fake_smolvm.harness.cassette import Cassette, RecordedCall, map_text
+from fake_smolvm.harness.inside import keep_inside
+from fake_smolvm.harness.journal import Head, Journal, surroundings
 from fake_smolvm.harness.naming import Bindings
 from fake_smolvm.harness.reading import read
 from fake_smolvm.harness.secrets import masked_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PLAYED_FOLDER = "played"
 BINDINGS = "bindings"
@@ -35,19 +36,18 @@ EXIT_NOT_RECORDED = 70
 """EX_SOFTWARE: no smolvm says that."""
 
 
-def main(folder: str, outside_home: str, cassette: str) -> int:
+def main(folder: str, outside: Mapping[str, Sequence[str]], cassette: str) -> int:
     """Answer this process's argv from the cassette; give the exit code."""
-    if os.environ.get("HOME", "") in ("", outside_home):
-        os.environ["HOME"] = os.path.join(folder, "home")
-    calls = os.path.join(folder, "calls.journal")
-    start = journal.started(os.getpid(), sys.argv, os.getcwd())
-    journal.append(calls, start)
+    journal = Journal(folder)
+    noted = journal.start(os.getpid(), sys.argv, os.getcwd(), surroundings())
+    keep_inside(os.environ, folder, outside)
+    stdout = b""
     recorded = Cassette.load(Path(cassette))
     chosen = _choose(Path(folder), recorded, sys.argv[1:])
     if isinstance(chosen, str):
         code, stderr = _refuse(folder, chosen)
     else:
-        _say(chosen)
+        stdout = _say(chosen)
         if _same_stdin(chosen):
             code, stderr = _end(chosen)
         else:
@@ -55,7 +55,7 @@ def main(folder: str, outside_home: str, cassette: str) -> int:
             code, stderr = _refuse(
                 folder, "\n".join(["got another stdin than was recorded:", *_indented(what)])
             )
-    journal.append(calls, journal.ended(start[1], code, sys.argv, stderr))
+    journal.end(noted, code, Head(stderr), Head(stdout))
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -132,14 +132,17 @@ def _refuse(folder: str, why: str) -> tuple[int, bytes]:
     return EXIT_NOT_RECORDED, why.encode()
 
 
-def _say(call: RecordedCall) -> None:
+def _say(call: RecordedCall) -> bytes:
+    """Say all that was recorded; return what of it was for stdout."""
     for part in call.output:
         rest = memoryview(part.text.encode("utf-8", "surrogateescape"))
         try:
             while rest:
                 rest = rest[os.write(1 if part.stream == "stdout" else 2, rest) :]
         except BrokenPipeError:
-            return
+            break
+    said = "".join(part.text for part in call.output if part.stream == "stdout")
+    return said.encode("utf-8", "surrogateescape")
 
 
 def _same_stdin(call: RecordedCall) -> bool:
@@ -166,8 +169,8 @@ def _end(call: RecordedCall) -> tuple[int, bytes]:
         # It went on until the caller lost patience, so it does again.
         _wait_for(signal.Signals[call.killed], dies=call.exit is None)
     stderr = "".join(part.text for part in call.output if part.stream == "stderr")
-    head = stderr[: journal.HEAD_OF_STDERR].encode("utf-8", "surrogateescape")
-    return -signal.Signals[call.signal] if call.signal else call.exit or 0, head
+    said = stderr.encode("utf-8", "surrogateescape")
+    return -signal.Signals[call.signal] if call.signal else call.exit or 0, said
 
 
 def _wait_for(number: signal.Signals, *, dies: bool) -> None:
