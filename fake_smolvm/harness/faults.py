@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import tomllib
-from ast import literal_eval
 from pathlib import Path
-from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm import scenarios
 from fake_smolvm.harness import toml
+from fake_smolvm.harness.answering import Answering, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +23,9 @@ class Faults:
         """Keep them in the scenario file at `path`; `folder` is for a socket."""
         self._path = path
         self._socket_path = str(folder / "guest.sock")
-        self._socket: socket | None = None
+        self._answering: Answering | None = None
+        self.errors: list[str] = []
+        """What went wrong in functions of the test that are guest commands."""
         self._faults: list[dict[str, Any]] = []
         self._guest_commands: list[GuestCommand] = []
         self.scenario = scenarios.Scenario()
@@ -89,35 +89,25 @@ class Faults:
     ) -> None:
         """Add a command that the guest has."""
         self._guest_commands.append(
-            call or scenarios.provided(command=command, prefix=prefix, **answer)
+            scenarios.provided(command=command, prefix=prefix, **answer)
+            if call is None
+            else guarded(call, self.errors)
         )
-        if self._socket is None:
-            self._socket = socket(AF_UNIX)
-            self._socket.bind(self._socket_path)
-            self._socket.listen()
-            threading.Thread(target=self._answer_all, args=(self._socket,), daemon=True).start()
+        if self._answering is None:
+            self._answering = Answering(self._socket_path)
         self._write()
 
     def close(self) -> None:
         """Stop answering."""
-        if self._socket is not None:
-            self._socket.close()
+        if self._answering is not None:
+            self._answering.close()
 
     def _write(self) -> None:
         text = "\n".join(toml.table("fault", fault) for fault in self._faults)
-        if self._socket is not None:
+        if self._answering is not None:
             text += "\n" + toml.table("guest", {"socket": self._socket_path})
         self._path.write_text(text, encoding="utf-8")
         faults = scenarios.load(str(self._path)).faults
         self.scenario = scenarios.Scenario(faults, self._guest_commands)
-
-    def _answer_all(self, listening: socket) -> None:
-        """Answer the guests of other processes, one after the other."""
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return  # closed
-            with connection, connection.makefile("rb") as reading:
-                question = literal_eval(reading.read().decode())
-                connection.sendall(repr(self.scenario.guest_command(*question)).encode())
+        if self._answering is not None:
+            self._answering.scenario = self.scenario
