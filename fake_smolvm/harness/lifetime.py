@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import re
 import tempfile
 from contextlib import contextmanager
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.settings import Settings
 
 CASSETTES = "cassettes"
+_LONGEST_STDERR = 400
+"""Characters that the report shows."""
 _UNFIT_FOR_A_FILE_NAME = re.compile(r"[^\w.=,+-]+")
 
 
@@ -101,9 +102,8 @@ def _life(
     node.stash[plugin.FIXTURE] = fixture
     allowed = allowed_in(node, settings.allowed)
     yield
-    fixture.close()
+    findings = fixture.close(patient=hazards.PROCESS not in allowed)
     calls = fixture.calls
-    findings: list[Finding] = []
     if inspection is not None:
         if fixture.mode == "fake":
             findings += hazards.noted(inspection.paths.hazards)
@@ -113,7 +113,7 @@ def _life(
     node.stash[plugin.STORY] = _story(node.nodeid, fixture, findings, inspection)
     fatal, minor = hazards.sorted_out(findings, allowed)
     told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
-    told += complaints() + [finding.text for finding in fatal]
+    told += fixture.errors() + complaints() + [finding.text for finding in fatal]
     # A test that failed half-way cannot have cleaned up; its own failure is what matters.
     if told and not node.stash.get(plugin.FAILED, False):
         if fatal:
@@ -137,7 +137,7 @@ def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
     if settings.binary is not None:
         sandbox.put_on_path("recorder", settings.binary, settings.version, record=settings.record)
     elif settings.record:
-        fake = sandbox.put_on_path("shim", folder="fake")
+        fake = sandbox.put_on_path("shim", folder="fake", noted=False)
         sandbox.put_on_path("recorder", str(fake), settings.version, record=True)
     else:
         sandbox.put_on_path("shim")
@@ -214,19 +214,17 @@ def _story(
     first = min((event[2] for event in events), default=0)
     faults = []
     if inspection is not None and fixture.mode == "fake":
-        path = Path(inspection.paths.state, "faults.jsonl")
-        if path.exists():
-            faults = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        faults = hazards.json_lines(Path(inspection.paths.state, "faults.jsonl"))
     return {
         "test": nodeid,
         "smolvm": f"{fixture.mode} {fixture.version}",
         "calls": [
             {
-                "argv": list(call.argv),
+                "argv": list(map(str, call.argv)),
                 "command": call.command,
                 "machine": call.machine,
                 "returncode": call.returncode,
-                "stderr": call.stderr,
+                "stderr": call.stderr[:_LONGEST_STDERR],
                 "started": call.started,
                 "seconds": call.seconds,
             }

@@ -7,6 +7,7 @@ that a run without these fixtures does not need.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,13 +107,21 @@ def pytest_runtest_makereport(
         if report.failed:
             item.stash[FAILED] = True
         if report.failed and call.when == "call":
-            report.sections.append(("smolvm calls", item.stash[FIXTURE].timeline()))
+            fixture = item.stash[FIXTURE]
+            report.sections.append(("smolvm calls", fixture.timeline()))
+            report.sections += [("smolvm guest command", error) for error in fixture.errors()]
         if call.when == "teardown" and STORY in item.stash:
             failed = item.stash.get(FAILED, False)
             # An attribute of a report is what pytest-xdist carries from its workers.
             story: dict[str, Any] = item.stash[STORY]
             report.smolvm = {**story, "failed": failed}  # type: ignore[attr-defined]
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Show a comparison of words that hold secrets without them."""
+    masked = sys.modules.get("fake_smolvm.harness.masked")
+    return None if masked is None else masked.explained(op, left, right)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
