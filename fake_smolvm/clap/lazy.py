@@ -21,6 +21,6 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if self._name not in sys.modules:
-            __import__(self._name)
+        # Also where it is there: another thread may be in the middle of it, and is waited for.
+        __import__(self._name)
         return getattr(sys.modules[self._name], attribute)

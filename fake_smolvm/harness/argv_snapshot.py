@@ -31,6 +31,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from fake_smolvm import grammars
 from fake_smolvm.harness import drawn, file_names, plugin, taping
+from fake_smolvm.harness.masked import revealed
 from fake_smolvm.harness.meanings import verdict
 from fake_smolvm.harness.naming import Names
 from fake_smolvm.harness.secrets import MASK, digest, masked_argv
@@ -59,7 +60,7 @@ class ArgvSnapshotExtension(SingleFileSnapshotExtension):
     def serialize(self, data: Any, **_: Any) -> str:
         """Write calls, or argvs (the program included), as text."""
         names = self._names()
-        argvs = [list(getattr(line, "argv", line)) for line in data]
+        argvs = [list(map(revealed, getattr(line, "argv", line))) for line in data]
         for argv in argvs:
             # Not as command lines: a secret has a digest, and needs no name of its own.
             for word in argv:

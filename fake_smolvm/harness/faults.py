@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 import tomllib
-from ast import literal_eval
 from pathlib import Path
-from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm import scenarios
 from fake_smolvm.harness import met, toml, words
+from fake_smolvm.harness.answering import Answering, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +32,9 @@ class Faults:
         self._version = version
         self._socket_path = str(folder / "guest.sock")
         self._met = met.Met(str(folder / "faults-met"))
-        self._socket: socket | None = None
+        self._answering: Answering | None = None
+        self.errors: list[str] = []
+        """What went wrong in functions of the test that are guest commands."""
         self._faults: list[dict[str, Any]] = []
         self._guest_commands: list[GuestCommand] = []
         self.scenario = scenarios.Scenario()
@@ -131,7 +131,11 @@ class Faults:
             if not isinstance(answer[stream], str | bytes):
                 raise TypeError(f"{stream} is a text, or bytes, not {answer[stream]!r}")
         self._met.expect(met.shown("guest_command", *(command or ()), prefix=prefix, call=call))
-        self._add_guest(call or scenarios.provided(command=command, prefix=prefix, **answer))
+        self._add_guest(
+            scenarios.provided(command=command, prefix=prefix, **answer)
+            if call is None
+            else guarded(call, self.errors)
+        )
 
     def unmet(self, killed: Iterable[str]) -> list[str]:
         """Return what was added and no command met, nor one that was killed could have."""
@@ -155,48 +159,31 @@ class Faults:
         def noting(
             argv: list[str], env: Mapping[str, str], workdir: str, stdin: bytes
         ) -> Answer | None:
-            answer = None
-            try:
-                answer = command(argv, env, workdir, stdin)
-            except BaseException:
-                self._met.note(mark)
-                raise
+            answer = command(argv, env, workdir, stdin)
             if answer is not None:
                 self._met.note(mark)
             return answer
 
         self._guest_commands.append(noting)
-        if self._socket is None:
-            self._socket = socket(AF_UNIX)
-            self._socket.bind(self._socket_path)
-            self._socket.listen()
-            threading.Thread(target=self._answer_all, args=(self._socket,), daemon=True).start()
+        if self._answering is None:
+            self._answering = Answering(self._socket_path)
         self._write()
 
     def close(self) -> None:
         """Stop answering."""
-        if self._socket is not None:
-            self._socket.close()
+        if self._answering is not None:
+            self._answering.close()
 
     def _write(self) -> None:
         text = f"journal = {toml.string(self._met.path)}\n"
         text += "\n".join(toml.table("fault", fault) for fault in self._faults)
-        if self._socket is not None:
+        if self._answering is not None:
             text += "\n" + toml.table("guest", {"socket": self._socket_path})
         self._path.write_text(text, encoding="utf-8")
         faults = scenarios.load(str(self._path)).faults
         self.scenario = scenarios.Scenario(faults, self._guest_commands, self._met.path)
-
-    def _answer_all(self, listening: socket) -> None:
-        """Answer the guests of other processes, one after the other."""
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return  # closed
-            with connection, connection.makefile("rb") as reading:
-                question = literal_eval(reading.read().decode())
-                connection.sendall(repr(self.scenario.guest_command(*question)).encode())
+        if self._answering is not None:
+            self._answering.scenario = self.scenario
 
 
 def _limits(machine: str | None, skip: int, times: int | None) -> dict[str, Any]:

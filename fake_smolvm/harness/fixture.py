@@ -7,18 +7,23 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm import DEFAULT_VERSION
-from fake_smolvm.harness import calls, journal, words
+from fake_smolvm.harness import calls, leftovers, words
 from fake_smolvm.harness.faults import Faults
+from fake_smolvm.harness.journal import Journal
 from fake_smolvm.harness.machine import Machine
 from fake_smolvm.harness.outside import Outside
+from fake_smolvm.harness.secrets import masked_text
 from fake_smolvm.harness.timeline import timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, MutableMapping, Sequence
     from pathlib import Path
     from typing import NoReturn
 
+    from fake_smolvm.harness.hazards import Finding
+    from fake_smolvm.harness.inprocess import ThreadPopen
     from fake_smolvm.harness.inspection import Inspection
+    from fake_smolvm.harness.journal import Event
     from fake_smolvm.harness.sandbox import Sandbox
     from fake_smolvm.harness.settings import Mode
     from fake_smolvm.host import Host
@@ -37,6 +42,7 @@ class SmolvmFixture:
         self, sandbox: Sandbox, mode: Mode, version: str, inspection: Inspection | None
     ) -> None:
         self._sandbox = sandbox
+        self._journal = Journal(str(sandbox.folder))
         self._inspection = inspection
         self._faults: Faults | None = None
         self._outside: Outside | None = None
@@ -87,7 +93,7 @@ class SmolvmFixture:
     @property
     def calls(self) -> calls.Calls:
         """Every call so far, in the order in which they started; secrets masked."""
-        return calls.from_events(self._events(), self.version)
+        return calls.from_events(self._events(), self.version, self._journal.key)
 
     def timeline(self, *, since: int = 0) -> str:
         """Return the calls, from a moment of the monotonic clock (ns) on, as lines of text."""
@@ -255,10 +261,31 @@ class SmolvmFixture:
         """Stay on PATH: a test that ended may have put back what was there before."""
         self._sandbox.stay()
 
-    def close(self) -> None:
-        """Let go of what faults hold."""
+    def errors(self) -> list[str]:
+        """Return what went wrong in functions of the test: tracebacks, and sentences."""
+        errors = [] if self._faults is None else self._faults.errors
+        return [masked_text(error, self._journal.secrets()) for error in errors]
+
+    def close(self, *, patient: bool = True) -> list[Finding]:
+        """Let go of what faults hold; end the calls that still run, and return them.
+
+        Unless `patient`, none of them gets the time to end by itself.
+        """
+        patience = leftovers.PATIENCE_SECONDS if patient else 0
+        folder = str(self._sandbox.folder)
+        left: list[int] = []
+
+        def is_over() -> bool:
+            left[:] = leftovers.running(leftovers.unended(self._journal.events()), folder)
+            return not left
+
+        leftovers.wait(patience, is_over)
+        if left:
+            leftovers.kill(left, folder)
+        starts = leftovers.unended(self._journal.events())
         if self._faults is not None:
             self._faults.close()
+        return [leftovers.finding(starts[pid], self.version) for pid in left if pid in starts]
 
     @property
     def _inspected(self) -> Inspection:
@@ -285,8 +312,8 @@ class SmolvmFixture:
             self._outside = Outside(self._sandbox.network)
         return self._outside
 
-    def _events(self) -> Iterator[journal.Event]:
-        yield from journal.read(self._sandbox.journal)
+    def _events(self) -> Iterable[Event]:
+        return self._journal.events()
 
 
 class InProcessFixture(SmolvmFixture):
@@ -294,36 +321,46 @@ class InProcessFixture(SmolvmFixture):
 
     def __init__(self, sandbox: Sandbox, version: str, inspection: Inspection) -> None:
         super().__init__(sandbox, "fake", version, inspection)
-        self.alive: dict[int, Any] = {}
-        self._noted: list[journal.Event] = []
-        self.note = self._noted.append
+        self._noted: list[Event] = []
+        self.notes = Journal(str(sandbox.folder), self._noted.append)
+        """Kept in this process; those in the sandbox's file are of other processes."""
+        self.alive: dict[int, ThreadPopen] = {}
+        self.pid = os.getpid()
+        self.executable = sandbox.executable
+        self._is_over = False
 
-    def environment(self, env: Mapping[Any, Any] | None) -> Mapping[str, str]:
-        """Give the environment of a child that is started with this `env=`."""
-        if env is None and os.environ.get("HOME") == str(self.home):
-            # Live, not copied: what runs is killed before the environment is put back.
-            return os.environ
-        return self._sandbox.environment(os.environ if env is None else env)
+    def answers(self) -> bool:
+        """Tell whether a thread is to answer: not in a fork, which has none, nor afterwards."""
+        return not self._is_over and self.pid == os.getpid()
+
+    def keep_inside(self, env: MutableMapping[str, str]) -> None:
+        """Take out of a child's environment what leads out of the sandbox."""
+        self._sandbox.keep_inside(env)
 
     def run_command(self, argv: list[str], host: Host) -> int:
         """Run the fake."""
         from fake_smolvm import entry
 
-        if self._faults is not None:
+        if self._faults is not None and entry.SCENARIO_VARIABLE not in host.env:
             host.scenario = self._faults.scenario
         if self.version != DEFAULT_VERSION and not host.env.get(entry.VERSION_VARIABLE):
             host.env = {**host.env, entry.VERSION_VARIABLE: self.version}
         return entry.run(argv, host)
 
-    def close(self) -> None:
-        """End what still runs."""
+    def close(self, *, patient: bool = True) -> list[Finding]:
+        """End the calls that still run, as threads and as processes, and return them."""
+        self._is_over = True
+        patience = leftovers.PATIENCE_SECONDS if patient else 0
+        leftovers.wait(patience, lambda: not self.alive)
+        left = list(self.alive)
         for child in list(self.alive.values()):
             child.kill()
-        super().close()
+        starts = leftovers.unended(self._noted)
+        findings = [leftovers.finding(starts[one], self.version) for one in left if one in starts]
+        return findings + super().close(patient=patient)
 
-    def _events(self) -> Iterator[journal.Event]:
-        yield from self._noted
-        yield from super()._events()
+    def _events(self) -> Iterable[Event]:
+        return [*self._noted, *super()._events()]
 
 
 class SteppedAside:

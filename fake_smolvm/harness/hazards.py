@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.calls import Calls
 
 LEAK = "leak"
+PROCESS = "process"
+"""A call that was still running when its test was over."""
 ORPHAN = "H3"
-FAILING = ("H1", "H3", "H4", "H15", "H16", LEAK)
+FAILING = ("H1", "H3", "H4", "H15", "H16", LEAK, PROCESS)
 """What fails a test that walks into it, unless it says that it means to."""
 
 
@@ -30,7 +33,7 @@ class Finding:
     """One hazard that happened, or one machine that was left behind."""
 
     hazard: str
-    """`H4`, or `leak`."""
+    """`H4`, `leak` or `process`."""
     command: str
     machine: str
     text: str
@@ -49,12 +52,20 @@ def known() -> dict[str, dict[str, Any]]:
 
 def noted(journal: str) -> list[Finding]:
     """Give the hazards that commands of the fake noted, each occurrence once."""
+    return list(dict.fromkeys(_finding(event) for event in json_lines(journal)))
+
+
+def json_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Return the objects in a file, one a line; a line cut short by a kill is left out."""
     try:
-        lines = Path(journal).read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    events = [json.loads(line) for line in lines]
-    return list(dict.fromkeys(_finding(event) for event in events))
+    found = []
+    for line in text.split("\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
+    return [one for one in found if isinstance(one, dict)]
 
 
 def leaks(left: Iterable[tuple[str, str]], calls: Calls) -> list[Finding]:

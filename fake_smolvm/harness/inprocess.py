@@ -2,9 +2,14 @@
 
 pytest-subprocess decides who answers a command; it hands those of `smolvm` on to what it takes for
 the real Popen, which is `ThreadPopen` here: the standard library's own, with all its pipes, text
-modes and timeouts, except that its child is a thread that calls the fake. What has to be done
-beside pytest-subprocess is that class, a transport that gives it to asyncio, and signals sent by
-number to a process that is none.
+modes and timeouts, except that its child is a thread that calls the fake.
+
+A thread answers only where the executable first on PATH would have run, and would have done the
+same. Whatever a thread cannot do (a `preexec_fn`, another user, a shell, a forked worker) is left
+to the standard library, which then finds that executable. Who asks for the process ID gets one: a
+tiny process, which lives and dies with the thread, so that all that works by process IDs does
+(asyncio, trio, `os.kill`, `os.waitpid`, psutil). What is different all the same is in
+`docs/in-process.md`.
 """
 
 from __future__ import annotations
@@ -16,49 +21,54 @@ import inspect
 import io
 import os
 import signal
+import stat
 import subprocess
+import sys
 import threading
 import time
 import traceback
-from asyncio import unix_events
 from collections import deque
+from collections.abc import Iterator, MutableMapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, cast
 
 from pytest_subprocess.process_dispatcher import FakePopenWrapper, ProcessDispatcher
 from pytest_subprocess.utils import Command
 
-from fake_smolvm.harness import journal
+from fake_smolvm.harness import handed, journal, starts
+from fake_smolvm.harness.starts import PROGRAM, File, Start, is_smolvm
 from fake_smolvm.host import Host, KilledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pytest
     from pytest_subprocess import FakeProcess
-
-PROGRAM = "smolvm"
 
 _NO_SUCH_PIDS = count(1 << 23)
 """Above every number that Linux (4,194,304) or macOS (99,999) gives to a process."""
 
 _HARMLESS_SIGNALS = {0, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP}
 _HARMLESS_SIGNALS |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH}
-"""Those that do not end a process; a thread cannot be frozen by one either."""
+_HARMLESS_SIGNALS |= {signal.SIGPIPE, signal.SIGXFSZ}
+"""Those that do not end a Python program; a thread cannot be frozen by one either."""
 
 _MOMENT_SECONDS = 0.005
+
+_SHORTEST_LIFE_SECONDS = 0.02
+"""How long a child reads what it is given, if nobody has seen before that it is over."""
 
 _PANIC = 101
 """Exit code of a Rust program whose output nobody reads, as `fake_smolvm.entry` has it."""
 
-_ENDING = _thread.allocate_lock()
+_BODY = "read -r code; exit $code"
 
 
 if TYPE_CHECKING:
     RealPopen = subprocess.Popen[Any]
 else:
     # While any `fp` is active, `subprocess.Popen` is not a class.
-    RealPopen = ProcessDispatcher.built_in_popen or subprocess.Popen
+    RealPopen = handed.real_popen()
 
 
 class ThreadPopen(RealPopen):
@@ -68,8 +78,13 @@ class ThreadPopen(RealPopen):
     """
 
     runner: Runner
+    number = 0
+    """What the journal knows a child by that is a thread."""
     _is_thread = False
     _outcome: int | None = None
+    _body: _Body | None = None
+    _process_id: Any = None
+    _asks_for_no_body = False
 
     def _execute_child(  # noqa: PLR0917  as subprocess has it
         self,
@@ -86,43 +101,53 @@ class ThreadPopen(RealPopen):
         *pipes_and_rest: Any,
     ) -> None:
         """Start the child: the one step of Popen that this class does in another way."""
-        if shell or not is_smolvm(args if executable is None else executable):
+        pipes, rest = pipes_and_rest[:6], pipes_and_rest[6:]
+        start = None
+        if not (shell or preexec_fn or pass_fds or not close_fds) and _is_for_a_thread(rest):
+            start = self._understood(args, executable, cwd, env)
+        streams = None if start is None else _own_streams(pipes)
+        if start is None or streams is None:
             super()._execute_child(  # type: ignore[misc]
                 args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
                 creationflags, shell, *pipes_and_rest,
             )  # fmt: skip
             return
-        argv = [os.fsdecode(word) for word in _words(args)]
-        if any("\0" in word for word in argv):
-            raise ValueError("embedded null byte")
-        folder = os.getcwd() if cwd is None else os.path.abspath(os.fsdecode(cwd))
-        os.stat(os.path.join(folder, ""))  # raises what a child's failed chdir would
-        pipes, rest = pipes_and_rest[:6], pipes_and_rest[6:]
-        p2cread, _, _, c2pwrite, _, errwrite = pipes
-        # The child's ends are its own, as after a fork; the caller may close its ends at once.
-        stdin, stdout, stderr = [
-            os.dup(inherited if given == -1 else given)
-            for inherited, given in enumerate((p2cread, c2pwrite, errwrite))
-        ]
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
         self._is_thread = self._child_created = True
-        self.pid = next(_NO_SUCH_PIDS)
-        *_, start_new_session, process_group = rest
-        self.leads_group: bool = start_new_session or process_group == 0
+        self.number = next(_NO_SUCH_PIDS)
+        *_, self._starts_session, self._process_group = rest
+        stdin, stdout, stderr = streams
         self._stdout, self._stderr = _Output(stdout), _Output(stderr)
         self._cancelled = threading.Event()
         self._over = _thread.allocate_lock()
         self._over.acquire()
         self._dying = _thread.allocate_lock()
+        self._embodying = _thread.allocate_lock()
         self._is_alive = self._is_dead = False
-        self._exit_callbacks: list[Callable[[int], object]] = []
-        self._argv = argv
-        env = self.runner.environment(env)
-        start = journal.started(self.pid, argv, folder)
-        self._call = start[1]
-        self.runner.note(start)
-        self.runner.alive[self.pid] = self
-        self._thread = _Worker.do(lambda: self._live(argv, stdin, env, folder))
+        file = journal.file_at_hand(stdin)
+        self._call = self.runner.notes.start(
+            self.number, start.argv, start.cwd, start.env.data.copy(), file
+        )
+        handed.watch(self, self.runner.notes)
+        self.runner.keep_inside(start.env)
+        self.runner.alive[self.number] = self
+        source = io.FileIO(stdin) if file is not None else _Input(stdin, self._note_read)
+        self._is_fed = _is_pipe(stdin) and pipes[0] != -1
+        self._began = time.monotonic()
+        self._thread = _Worker.do(lambda: self._live(start, source))
+
+    def _understood(
+        self, args: Any, executable: Any, cwd: Any, env: Mapping[Any, Any] | None
+    ) -> Start | None:
+        """Return what a thread can play; all else is left to the standard library."""
+        wanted = self.runner.executable
+        if not self.runner.answers() or wanted is None:
+            return None
+        start = starts.understood(args, executable, cwd, env, wanted)
+        return start if start is not None and start.is_plain() else None
+
+    def _note_read(self, data: bytes, more: int) -> None:
+        self.runner.notes.read(self._call, data, more)
 
     def _live(self, *parts: Any) -> None:
         arrived = False
@@ -142,47 +167,85 @@ class ThreadPopen(RealPopen):
         except _KilledByCallerError:
             pass
 
-    def _be_the_child(self, argv: list[str], stdin: int, env: Mapping[str, str], cwd: str) -> None:
+    def _be_the_child(self, start: Start, stdin: io.FileIO) -> None:
+        with stdin:
+            code = self._code_of(start, stdin)
+            if self._is_first_to_end():
+                self._end(code)
+            # No process is over before its caller came to writing into its stdin.
+            while (
+                self._is_fed
+                and self.returncode is None
+                and time.monotonic() < self._began + _SHORTEST_LIFE_SECONDS
+            ):
+                time.sleep(_MOMENT_SECONDS / 5)
+
+    def _code_of(self, start: Start, stdin: io.FileIO) -> int:
         code = 1
         try:
-            with io.FileIO(stdin) as stream:
-                host = Host(
-                    env=env,
-                    cwd=cwd,
-                    stdin=cast("BinaryIO", stream),
-                    stdout=cast("BinaryIO", self._stdout),
-                    stderr=cast("BinaryIO", self._stderr),
-                    in_process=True,
-                )
-                host.cancelled = self._cancelled
-                code = self.runner.run_command(argv[1:], host)
+            host = Host(
+                env=start.env,
+                cwd=start.cwd,
+                stdin=cast("BinaryIO", stdin),
+                stdout=cast("BinaryIO", self._stdout),
+                stderr=cast("BinaryIO", self._stderr),
+                in_process=True,
+            )
+            host.cancelled = self._cancelled
+            code = self.runner.run_command(start.argv[1:], host)
         except BrokenPipeError:
             code = _PANIC
         except KilledError:
             raise
         except BaseException:  # noqa: BLE001  a process of its own would end like this as well
             crash = traceback.format_exc()
-            self.runner.note(journal.crashed(self._call, argv, crash))
+            self.runner.notes.crash(self._call, crash)
             with contextlib.suppress(OSError):
                 self._stderr.write(crash.encode())
-        if self._is_first_to_end():
-            self._end(code)
+        return code
 
     def _is_first_to_end(self) -> bool:
-        return self.runner.alive.pop(self.pid, None) is not None
+        return self.runner.alive.pop(self.number, None) is not None
 
     def _end(self, code: int) -> None:
         """Close the child's streams and tell those who wait."""
         self._stdout.close()
         self._stderr.close()
         if code >= 0:  # a process that is killed leaves no note either
-            head = bytes(self._stderr.head)
-            self.runner.note(journal.ended(self._call, code, self._argv, head))
-        with _ENDING:
+            self.runner.notes.end(self._call, code, self._stderr.head, self._stdout.head)
+        with self._embodying:
             self._outcome = code
+            if self._body is not None:
+                self._body.end(code)
         self._over.release()
-        for callback in self._exit_callbacks:
-            callback(code)
+
+    @property
+    def pid(self) -> int:
+        """The process ID of the child; one that is a thread gets a process at the first look."""
+        if not self._is_thread:
+            return cast("int", self._process_id)
+        with self._embodying:
+            if self._body is None and self.returncode is None and not self._asks_for_no_body:
+                self._body = _Body(self._starts_session, self._process_group)
+                if self._outcome is None:
+                    _Worker.do(self._watch_body)
+                else:
+                    self._body.end(self._outcome)
+                    self._body.wait_without_reaping()
+        return self.number if self._body is None else self._body.pid
+
+    @pid.setter
+    def pid(self, value: int) -> None:
+        self._process_id = value
+
+    def _watch_body(self) -> None:
+        """Die when the body is killed by somebody who knows its process ID."""
+        if self._body is not None:
+            self._body.wait_without_reaping()
+            self._kill_thread(signal.SIGKILL)
+
+    def _is_ours(self) -> bool:
+        return self.runner.pid == os.getpid()
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> Any:  # noqa: A002
         """Read all output and wait for the child."""
@@ -190,8 +253,10 @@ class ThreadPopen(RealPopen):
         moment = _MOMENT_SECONDS if timeout is None else min(timeout, _MOMENT_SECONDS)
         if (
             self._is_thread
+            and self._body is None
             and self.stdin is None
             and not self._communication_started  # type: ignore[attr-defined]
+            and self._is_ours()
             and self._over.acquire(timeout=max(moment, 0))
         ):
             self._over.release()
@@ -209,7 +274,12 @@ class ThreadPopen(RealPopen):
             code: int | None = super()._internal_poll(*args, **kwargs)  # type: ignore[misc]
             return code
         if self.returncode is None:
-            self.returncode = self._outcome
+            if not self._is_ours():
+                self.returncode = 0  # what Popen makes of a child that is another process's
+            elif self._body is not None:
+                self.returncode = self._body.poll()
+            else:
+                self.returncode = self._outcome
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int:
@@ -217,18 +287,32 @@ class ThreadPopen(RealPopen):
         if not self._is_thread:
             code: int = super()._wait(timeout=timeout)  # type: ignore[misc]
             return code
-        if self.returncode is None:
+        end = None if timeout is None else time.monotonic() + timeout
+        if self._internal_poll() is None:
             if not self._over.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self._over.release()
+            if self._body is not None:
+                try:
+                    self._body.wait(None if end is None else max(end - time.monotonic(), 0.05))
+                except subprocess.TimeoutExpired:
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
             self._internal_poll()
-        return self.returncode
+        return cast("int", self.returncode)
 
     def send_signal(self, sig: int) -> None:
         """Do to the child what the signal would do to a process that does not handle it."""
         if not self._is_thread:
             super().send_signal(sig)
-        elif sig not in _HARMLESS_SIGNALS and self._is_first_to_end():
+        elif self.poll() is None:
+            if sig in _HARMLESS_SIGNALS or _is_ignored(sig):
+                if self._body is not None:
+                    self._body.send_signal(sig)
+            else:
+                self._kill_thread(sig)
+
+    def _kill_thread(self, sig: int) -> None:
+        if self._is_first_to_end():
             with self._dying:
                 if not self._is_dead:
                     while not self._is_alive:
@@ -237,13 +321,112 @@ class ThreadPopen(RealPopen):
                     self._cancelled.set()
             self._end(-int(sig))
 
-    def when_over(self, callback: Callable[[int], object]) -> None:
-        """Have `callback` called with the exit code, from the child's thread, once it is over."""
-        with _ENDING:
-            if self._outcome is None:
-                self._exit_callbacks.append(callback)
-                return
-        callback(self._outcome)
+    def __del__(self, *args: Any, **kwargs: Any) -> None:
+        self._asks_for_no_body = True
+        super().__del__(*args, **kwargs)
+
+
+def _is_for_a_thread(rest: tuple[Any, ...]) -> bool:
+    """Tell whether all that makes a process another one than its parent is left alone."""
+    _restore_signals, *ids, umask, _start_new_session, process_group = rest
+    return not any(one is not None for one in ids) and umask < 0 and process_group in (-1, 0)
+
+
+def _is_pipe(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _own_streams(pipes: tuple[int, ...]) -> list[int] | None:
+    """Return the child's own stdin, stdout and stderr, as after a fork; None if one is closed."""
+    p2cread, _, _, c2pwrite, _, errwrite = pipes
+    streams: list[int] = []
+    try:
+        for inherited, given in enumerate((p2cread, c2pwrite, errwrite)):
+            streams.append(os.dup(inherited if given == -1 else given))
+    except OSError:
+        for stream in streams:
+            os.close(stream)
+        return None
+    return streams
+
+
+def _is_ignored(number: int) -> bool:
+    """Tell whether a child would inherit that it ignores a signal; smolvm does not for Ctrl-C."""
+    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
+
+
+class _Body(RealPopen):
+    """A process that does nothing until it is told how to end."""
+
+    _is_gone = False
+
+    def __init__(self, starts_session: bool, process_group: int) -> None:
+        super().__init__(
+            ["smolvm", "-c", _BODY],
+            executable="/bin/sh",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,  # nothing is said there: it ends when the process does
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+            restore_signals=False,
+            start_new_session=starts_session,
+            process_group=None if process_group == -1 else process_group,
+        )
+
+    def end(self, code: int) -> None:
+        """Have it end with that exit code, or by that signal (negative)."""
+        stdin = cast("BinaryIO", self.stdin)
+        with contextlib.suppress(OSError), stdin:
+            if self._is_gone:
+                pass  # and its process ID may be another's
+            elif code >= 0:
+                stdin.write(f"{code}\n".encode())
+            else:
+                # A shell cannot be taught to die of an interrupt that it was born to ignore.
+                deaf = -code == signal.SIGINT and signal.getsignal(-code) is signal.SIG_IGN
+                os.kill(self.pid, signal.SIGKILL if deaf else -code)
+
+    def wait_without_reaping(self) -> None:
+        """Return once it is over; that is then still to be seen by whoever waits for it."""
+        if self.stdout is not None:
+            with self.stdout:
+                self.stdout.read()
+        self._is_gone = True
+
+    def __del__(self, *_: Any, **__: Any) -> None:
+        # Whoever was given its process ID may have waited for it already.
+        self._internal_poll(_deadstate=sys.maxsize)  # type: ignore[attr-defined]
+
+
+class _Input(io.FileIO):
+    """A child's stdin, which tells of what is read."""
+
+    def __init__(self, descriptor: int, tell: Callable[[bytes, int], object]) -> None:
+        super().__init__(descriptor)
+        self._tell = tell
+        self._told = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._noted(super().read(-1 if size is None else size))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = b""
+        limit = -1 if size is None else size
+        while not line.endswith(b"\n") and len(line) != limit:
+            byte = super().read(1)
+            if not byte:
+                break
+            line += byte
+        return self._noted(line)
+
+    def _noted(self, data: bytes) -> bytes:
+        if data:
+            kept = data[: max(journal.KEPT - self._told, 0)]
+            self._told += len(data)
+            self._tell(kept, len(data) - len(kept))
+        return data
 
 
 class _Worker:
@@ -287,7 +470,7 @@ class _Output(io.RawIOBase):
         self._descriptor = descriptor
         self._writing = _thread.allocate_lock()
         self._gone = False
-        self.head = bytearray()
+        self.head = journal.Head()
         """What the journal keeps of it."""
 
     def writable(self) -> bool:
@@ -302,8 +485,7 @@ class _Output(io.RawIOBase):
     def write(self, data: Any) -> int:
         with self._writing:
             rest = memoryview(data)
-            if len(self.head) < journal.HEAD_OF_STDERR:
-                self.head += rest[: journal.HEAD_OF_STDERR]
+            self.head.add(rest)
             while rest and not self._gone:
                 rest = rest[os.write(self._descriptor, rest) :]
             if self._gone:
@@ -328,15 +510,20 @@ class Runner(Protocol):
     """What the threads of one test have in common."""
 
     alive: dict[int, ThreadPopen]
+    notes: journal.Journal
+    pid: int
+    """The process that has these threads: a fork takes none along."""
+    executable: File | None
+    """The one on PATH that they stand for."""
 
-    def environment(self, env: Mapping[Any, Any] | None) -> Mapping[str, str]:
-        """Give the environment of a child that is started with this `env=`."""
+    def answers(self) -> bool:
+        """Tell whether a thread is to answer, here and now."""
+
+    def keep_inside(self, env: MutableMapping[str, str]) -> None:
+        """Take out of a child's environment what leads out of the sandbox."""
 
     def run_command(self, argv: list[str], host: Host) -> int:
         """Run `smolvm` with these arguments."""
-
-    def note(self, event: journal.Event) -> None:
-        """Keep an event of the journal."""
 
 
 class _SmolvmCommand(Command):
@@ -363,57 +550,47 @@ class _Always(deque[dict[Any, Any] | bool]):
         return True
 
 
-def is_smolvm(command: Any) -> bool:
-    """Tell whether a command as given to Popen, a string or a sequence, starts `smolvm`."""
-    program = _words(command)[:1]
-    return bool(program) and os.path.basename(os.fsdecode(program[0])) == PROGRAM
+class _Front(type):
+    """Makes of `subprocess.Popen`, a class that can be derived from, a question to `fp`."""
 
+    front: type[ThreadPopen]
 
-def install(runner: Runner, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have `smolvm` run by `runner` until `monkeypatch` undoes it; other programs really start."""
-    popen = type("ThreadPopen", (ThreadPopen,), {"runner": runner})
-    fp.allow_unregistered(True)
-    fp.definitions[_SmolvmCommand(fp.definitions)] = _Always((True,))
-    monkeypatch.setattr(ProcessDispatcher, "built_in_popen", popen)
-    monkeypatch.setattr(FakePopenWrapper, "__new__", _popen)
-    _install_in_asyncio(popen, monkeypatch)
-    _install_signals(runner, monkeypatch)
-
-
-def _popen(_: object, *positional: Any, **named: Any) -> Any:
-    """Call pytest-subprocess, which takes one positional argument, with all that Popen takes."""
-    named.update(zip(_POPEN_PARAMETERS, positional, strict=False))
-    return ProcessDispatcher.dispatch(named.pop("args"), **named)
+    def __call__(cls, *positional: Any, **named: Any) -> Any:
+        is_front = cls is getattr(cls, "front", None)
+        if not is_front or not ProcessDispatcher.process_list:
+            return super().__call__(*positional, **named)
+        # pytest-subprocess takes one positional argument.
+        named.update(zip(_POPEN_PARAMETERS, positional, strict=False))
+        if "args" not in named:
+            return super().__call__(**named)  # which says what is missing
+        args = named.pop("args")
+        # Several look at it.
+        return ProcessDispatcher.dispatch(
+            list(args) if isinstance(args, Iterator) else args, **named
+        )
 
 
 _POPEN_PARAMETERS = list(inspect.signature(RealPopen.__init__).parameters)[1:]
 
 
-def _install_in_asyncio(popen: type[ThreadPopen], monkeypatch: pytest.MonkeyPatch) -> None:
-    # Below create_subprocess_exec, so that it does not matter how that was imported.
-    make_transport = asyncio.SelectorEventLoop._make_subprocess_transport  # type: ignore[attr-defined]  # noqa: SLF001
-
-    class Transport(unix_events._UnixSubprocessTransport):  # type: ignore[name-defined,misc]  # noqa: SLF001
-        def _start(self, args: Any, shell: bool, *rest: Any, **kwargs: Any) -> None:
-            streams = dict(zip(("stdin", "stdout", "stderr", "bufsize"), rest, strict=False))
-            self._proc = popen(args, shell=shell, **streams, **kwargs)
-
-    async def make(loop: Any, protocol: Any, args: Any, shell: bool, *streams: Any,
-                   **kwargs: Any) -> Any:  # fmt: skip
-        if shell or not is_smolvm(args):
-            return await make_transport(loop, protocol, args, shell, *streams, **kwargs)
-        waiter = loop.create_future()
-        transport = Transport(loop, protocol, args, shell, *streams, waiter=waiter, **kwargs)
-
-        def over(code: int) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(transport._process_exited, code)  # noqa: SLF001
-
-        transport.get_extra_info("subprocess").when_over(over)
-        await waiter
-        return transport
-
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "_make_subprocess_transport", make)
+def install(runner: Runner, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `smolvm` run by `runner` until `monkeypatch` undoes it; other programs really start."""
+    front: Any = _Front("Popen", (ThreadPopen,), {"runner": runner, "__module__": "subprocess"})
+    front.front = front
+    fp.allow_unregistered(True)
+    fp.definitions[_SmolvmCommand(fp.definitions)] = _Always((True,))
+    monkeypatch.setattr(
+        ProcessDispatcher,
+        "built_in_popen",
+        lambda args, **named: type.__call__(front, args, **named),
+    )
+    aliases = getattr(ProcessDispatcher, "_patched_popen_locations", ())
+    for module, name in [(subprocess, "Popen"), *aliases]:
+        if getattr(module, name, None) is FakePopenWrapper:
+            monkeypatch.setattr(module, name, front)
+    monkeypatch.setattr(
+        FakePopenWrapper, "__new__", lambda _, *args, **named: front(*args, **named)
+    )
     create = asyncio.create_subprocess_exec
 
     async def create_subprocess_exec(program: Any, *args: Any, **kwargs: Any) -> Any:
@@ -421,34 +598,6 @@ def _install_in_asyncio(popen: type[ThreadPopen], monkeypatch: pytest.MonkeyPatc
         return await create(os.fspath(program), *map(os.fspath, args), **kwargs)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", create_subprocess_exec)
-
-
-def _install_signals(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    kill, killpg, getpgid = os.kill, os.killpg, os.getpgid
-
-    def kill_any(pid: int, signal_number: int, /) -> None:
-        child = runner.alive.get(pid)
-        if child is None:
-            kill(pid, signal_number)
-        else:
-            child.send_signal(signal_number)
-
-    def killpg_any(group: int, signal_number: int, /) -> None:
-        (kill_any if group in runner.alive else killpg)(group, signal_number)
-
-    def getpgid_any(pid: int, /) -> int:
-        child = runner.alive.get(pid)
-        if child is None:
-            return getpgid(pid)
-        return pid if child.leads_group else getpgid(0)
-
-    monkeypatch.setattr(os, "kill", kill_any)
-    monkeypatch.setattr(os, "killpg", killpg_any)
-    monkeypatch.setattr(os, "getpgid", getpgid_any)
-
-
-def _words(command: Any) -> Sequence[Any]:
-    return (command,) if isinstance(command, str | bytes | os.PathLike) else tuple(command)
 
 
 class _KilledByCallerError(KilledError):

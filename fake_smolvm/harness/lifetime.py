@@ -336,16 +336,12 @@ def _end_recording(sandbox: Sandbox, write: Callable[[], None] | Literal[False])
         sandbox.remove()
 
 
-
 def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
     (sandbox.folder / recorder.RECORDING_FOLDER).mkdir()
     if settings.binary is not None:
         sandbox.put_on_path("recorder", settings.binary, settings.version, record=settings.record)
     elif settings.record:
-        fake = sandbox.put_on_path("shim", folder="fake", version=settings.version)
+        fake = sandbox.put_on_path("shim", folder="fake", version=settings.version, noted=False)
         sandbox.put_on_path("recorder", str(fake), settings.version, record=True)
     else:
         sandbox.put_on_path("shim", version=settings.version)
-
-
-

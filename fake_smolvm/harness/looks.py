@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fake_smolvm.harness import journal
 from fake_smolvm.harness.cassette import Look
 from fake_smolvm.harness.inspection import Inspection
+from fake_smolvm.harness.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class RecordedInspection(Inspection):
     def __init__(self, inspection: Inspection, sandbox: Sandbox) -> None:
         vars(self).update(vars(inspection))
         self._of = inspection
-        self._journal = sandbox.journal
+        self._journal = Journal(str(sandbox.folder))
         self.looks: list[Look] = []
 
     def states(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ class ReplayedInspection(Inspection):
 
     def __init__(self, looks: Iterable[Look], sandbox: Sandbox, fill: Callable[[str], str]) -> None:
         self._looks = list(looks)
-        self._journal = sandbox.journal
+        self._journal = Journal(str(sandbox.folder))
         self._fill = fill
         self._last = -1
         """The look that was shown last."""
@@ -130,6 +130,6 @@ class ReplayedInspection(Inspection):
         )
 
 
-def calls_begun(path: str) -> int:
-    """Return how many calls the journal at `path` has."""
-    return sum(event[0] == "start" for event in journal.read(path))
+def calls_begun(journal: Journal) -> int:
+    """Return how many calls a journal has."""
+    return sum(event[0] == "start" for event in journal.events())

@@ -129,7 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         'smolvm_allows(*hazards, reason): let this test walk into hazards ("H3"), leave a machine '
-        'behind ("leak"), or set up what nothing meets ("unused")',
+        'or a call behind ("leak", "process"), or set up what nothing meets ("unused")',
     )
     config.stash[NODES] = []
     mode, said_by = _mode(config)
@@ -341,6 +341,7 @@ def pytest_runtest_makereport(
             report.sections.append((PROPERTY, timeline))
             if refused := life.fixture.refused:
                 report.sections.append(("smolvm replay", refused))
+            report.sections += [("smolvm guest command", it) for it in life.fixture.errors()]
         if timeline and not any(one[0] == PROPERTY for one in item.user_properties):
             # Where JUnit's XML takes it from, whatever `junit_logging` says.
             item.user_properties.append((PROPERTY, timeline))
@@ -364,6 +365,12 @@ def _note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
             life.note_failure(item)
         elif key is SKIPPED:
             life.note_skip(item)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Show a comparison of words that hold secrets without them."""
+    masked = sys.modules.get("fake_smolvm.harness.masked")
+    return None if masked is None else masked.explained(op, left, right)
 
 
 def passed(item: pytest.Item) -> bool:

@@ -26,13 +26,14 @@ import time
 from ast import literal_eval
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness import journal
 from fake_smolvm.harness.calls import NANOSECONDS
 from fake_smolvm.harness.cassette import STREAMS, Output, RecordedCall, WrittenFile
+from fake_smolvm.harness.inside import keep_inside
+from fake_smolvm.harness.journal import Head, Journal, file_at_hand, surroundings
 from fake_smolvm.harness.reading import Read, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
     from typing import Any
@@ -59,41 +60,62 @@ _CALLED = ".called"
 """Ends the name of the file that says: this process was started, and has noted nothing yet."""
 
 
-def main(folder: str, outside_home: str, binary: str, version: str, *, record: bool) -> int:
+def main(
+    folder: str,
+    outside: Mapping[str, Sequence[str]],
+    binary: str,
+    version: str,
+    *,
+    record: bool,
+) -> int:
     """Run `binary` on this process's argv; give its exit code, or die of the signal it died of."""
     _open_standard_streams()
-    if os.environ.get("HOME", "") in ("", outside_home):
-        os.environ["HOME"] = os.path.join(folder, "home")
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         cwd = ""
-    calls = os.path.join(folder, "calls.journal")
-    start = journal.started(os.getpid(), sys.argv, cwd)
+    journal = Journal(folder)
+    said = {"stdout": Head(), "stderr": Head()}
     try:
-        journal.append(calls, start)
+        call = journal.start(os.getpid(), sys.argv, cwd, surroundings(), file_at_hand(0))
         notes = Notes(folder) if record else None
     except OSError as error:
         return _fail(f"the call cannot be noted in {folder}: {error.strerror}", EXIT_NOT_NOTED)
-    try:
-        if notes is None:
-            code, stderr = _Child(binary).run(), b""
-        else:
-            code, stderr = _recorded(folder, notes, binary, cwd, read(sys.argv[1:], version))
-    except OSError as error:
-        if notes is not None:
-            notes("unkept", f"{binary} could not be started: {error.strerror}")
-            notes("end", EXIT_NOT_STARTED)
-        code = _fail(f"{binary} cannot be started: {error.strerror}", EXIT_NOT_STARTED)
-        stderr = b""
+    keep_inside(os.environ, folder, outside)
+    if notes is None:
+        code = _started(binary, None, lambda: _Child(binary).run())
+    else:
+
+        def note(kind: str, *what: Any) -> None:
+            if kind in said:
+                said[kind].add(what[0])
+            elif kind == "stdin":
+                journal.read(call, what[0])
+            notes(kind, *what)
+
+        line = read(sys.argv[1:], version)
+        code = _started(
+            binary, notes, lambda: _recorded(folder, notes.path, note, binary, cwd, line)
+        )
     for guard in _guards:
         os.write(guard, b".")
     with contextlib.suppress(OSError):
-        journal.append(calls, journal.ended(start[1], code, sys.argv, stderr))
+        journal.end(call, code, said["stderr"], said["stdout"])
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
+
+
+def _started(binary: str, notes: Notes | None, run: Callable[[], int]) -> int:
+    """Return the exit code of what runs the binary, or say why it cannot be started."""
+    try:
+        return run()
+    except OSError as error:
+        if notes is not None:
+            notes("unkept", f"{binary} could not be started: {error.strerror}")
+            notes("end", EXIT_NOT_STARTED)
+        return _fail(f"{binary} cannot be started: {error.strerror}", EXIT_NOT_STARTED)
 
 
 def _fail(why: str, code: int) -> int:
@@ -211,13 +233,15 @@ _guards: list[int] = []
 """Pipes to them, held open as long as this process lives; a byte sends them away."""
 
 
-def _recorded(folder: str, note: Notes, binary: str, cwd: str, line: Read) -> tuple[int, bytes]:
+def _recorded(  # noqa: PLR0917
+    folder: str, events: str, note: Note, binary: str, cwd: str, line: Read
+) -> int:
     from fake_smolvm.harness.left_behind import Watch
 
     note("start", sys.argv, cwd)
     watch = Watch.begin(folder, line, cwd)
     with contextlib.suppress(OSError):
-        watch.save(note.path + _WATCHED)
+        watch.save(events + _WATCHED)
     interactive = _reads_stdin(line)
     child = _Child(
         binary,
@@ -227,14 +251,14 @@ def _recorded(folder: str, note: Notes, binary: str, cwd: str, line: Read) -> tu
         stderr=subprocess.PIPE,
     )
     if child.process is None:
-        return EXIT_NOT_STARTED, b""
+        return EXIT_NOT_STARTED
     if interactive:
         threading.Thread(target=_pump_stdin, args=(child.process, note), daemon=True).start()
-    stderr = _pump_output(child.process, note)
+    _pump_output(child.process, note)
     code = child.run()
     watch.note(note)
     note("end", code)
-    return code, stderr
+    return code
 
 
 def _pump_stdin(child: subprocess.Popen[bytes], note: Note) -> None:
@@ -251,9 +275,8 @@ def _pump_stdin(child: subprocess.Popen[bytes], note: Note) -> None:
         pass  # the binary reads no more
 
 
-def _pump_output(child: subprocess.Popen[bytes], note: Note) -> bytes:
-    """Pass on what the binary writes, until it is over and silent; give the head of its stderr."""
-    head = b""
+def _pump_output(child: subprocess.Popen[bytes], note: Note) -> None:
+    """Pass on what the binary writes, until it is over and silent."""
     with selectors.DefaultSelector() as selector:
         for stream, name, to in ((child.stdout, "stdout", 1), (child.stderr, "stderr", 2)):
             selector.register(stream, selectors.EVENT_READ, (name, to))  # type: ignore[arg-type]
@@ -269,15 +292,12 @@ def _pump_output(child: subprocess.Popen[bytes], note: Note) -> bytes:
                     selector.unregister(key.fileobj)
                     continue
                 note(name, data)
-                if name == "stderr" and len(head) < journal.HEAD_OF_STDERR:
-                    head += data
                 try:
                     _write_all(to, data)
                 except OSError:
                     # Let the binary meet what it would have met: a pipe that nobody reads.
                     selector.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]
-    return head
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -17,19 +17,21 @@ import sys
 from ast import literal_eval
 from contextlib import suppress
 from difflib import SequenceMatcher, ndiff
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness import journal
 from fake_smolvm.harness.cassette import Cassette, CassetteError, RecordedCall, map_text
 from fake_smolvm.harness.host_files import OutsideError, OwnFolders
+from fake_smolvm.harness.inside import keep_inside
+from fake_smolvm.harness.journal import Head, Journal, surroundings
 from fake_smolvm.harness.left_behind import may_mount, note_mounts, typed_files
 from fake_smolvm.harness.naming import Bindings
 from fake_smolvm.harness.reading import read
 from fake_smolvm.harness.secrets import masked_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fake_smolvm.harness.cassette import WrittenFile
 
@@ -49,22 +51,21 @@ _COMPARED_WORDS = 200
 """Words of two command lines that are compared to find the nearest; more takes too long."""
 
 
-def main(folder: str, outside_home: str, cassette: str) -> int:
+def main(folder: str, outside: Mapping[str, Sequence[str]], cassette: str) -> int:
     """Answer this process's argv from the cassette; give the exit code."""
-    if os.environ.get("HOME", "") in ("", outside_home):
-        os.environ["HOME"] = os.path.join(folder, "home")
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         cwd = ""
-    calls = os.path.join(folder, "calls.journal")
-    start = journal.started(os.getpid(), sys.argv, cwd)
-    journal.append(calls, start)
+    journal = Journal(folder)
+    call = journal.start(os.getpid(), sys.argv, cwd, surroundings())
+    keep_inside(os.environ, folder, outside)
+    said = Head()
     try:
-        code, stderr = _answer(folder, Path(cassette), cwd)
+        code, stderr = _answer(folder, Path(cassette), cwd, partial(journal.read, call), said)
     except (CassetteError, OutsideError) as error:
         code, stderr = _refuse(folder, str(error))
-    journal.append(calls, journal.ended(start[1], code, sys.argv, stderr))
+    journal.end(call, code, Head(stderr), said)
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -106,7 +107,9 @@ def _write_bound(folder: Path, values: Mapping[str, str]) -> None:
     (folder / BINDINGS).write_text(repr(dict(values)), encoding="utf-8", errors="surrogateescape")
 
 
-def _answer(folder: str, cassette: Path, cwd: str) -> tuple[int, bytes]:
+def _answer(
+    folder: str, cassette: Path, cwd: str, note_stdin: Callable[[bytes], object], said: Head
+) -> tuple[int, bytes]:
     recorded = Cassette.load(cassette)
     argv = sys.argv[1:]
     chosen = _choose(Path(folder), recorded, argv)
@@ -115,10 +118,10 @@ def _answer(folder: str, cassette: Path, cwd: str) -> tuple[int, bytes]:
     if chosen.stdin is None:
         # Before a word is said: who reads it may look for the files, or kill this process.
         _leave_files(folder, chosen, argv, cwd, recorded.version)
-        _say(chosen)
+        _say(chosen, said)
         return _end(chosen)
-    _say(chosen)
-    if not _same_stdin(chosen):
+    _say(chosen, said)
+    if not _same_stdin(chosen.stdin, note_stdin, to_its_end=chosen.stdin_ended):
         lines = ["got another stdin than was recorded:", *_indented(masked_argv(argv))]
         return _refuse(folder, "\n".join(lines))
     _leave_files(folder, chosen, argv, cwd, recorded.version)
@@ -200,10 +203,13 @@ def _refuse(folder: str, why: str) -> tuple[int, bytes]:
     return EXIT_NOT_RECORDED, why.encode(errors="backslashreplace")
 
 
-def _say(call: RecordedCall) -> None:
+def _say(call: RecordedCall, said: Head) -> None:
+    """Say what was recorded; `said` gets what of it is for stdout."""
     closed: set[str] = set()
     for part in call.output:
         rest = memoryview(_encoded(part.text))
+        if part.stream == "stdout":
+            said.add(rest)
         while rest and part.stream not in closed:
             try:
                 rest = rest[os.write(1 if part.stream == "stdout" else 2, rest) :]
@@ -211,18 +217,17 @@ def _say(call: RecordedCall) -> None:
                 closed.add(part.stream)
 
 
-def _same_stdin(call: RecordedCall) -> bool:
+def _same_stdin(recorded: str, note: Callable[[bytes], object], *, to_its_end: bool) -> bool:
     """Read as much as was recorded; its end only if that was seen, as callers may keep it open."""
-    if call.stdin is None:
-        return True
-    wanted = _encoded(call.stdin)
+    wanted = _encoded(recorded)
     found = b""
     with suppress(OSError):
-        while call.stdin_ended or len(found) < len(wanted):
+        while to_its_end or len(found) < len(wanted):
             data = os.read(0, max(len(wanted) - len(found), 1))
             found += data
             if not data or not wanted.startswith(found):
                 break
+    note(found)
     return found == wanted
 
 
@@ -284,8 +289,7 @@ def _end(call: RecordedCall) -> tuple[int, bytes]:
         # It went on until the caller lost patience, so it does again.
         _wait_for(signal.Signals[call.killed], dies=call.exit is None)
     stderr = "".join(part.text for part in call.output if part.stream == "stderr")
-    head = _encoded(stderr[: journal.HEAD_OF_STDERR])
-    return -signal.Signals[call.signal] if call.signal else call.exit or 0, head
+    return -signal.Signals[call.signal] if call.signal else call.exit or 0, _encoded(stderr)
 
 
 def _wait_for(number: signal.Signals, *, dies: bool) -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 from typing import TYPE_CHECKING
 
 from fake_smolvm.entry import VERSION_VARIABLE
+from fake_smolvm.harness import handed
+from fake_smolvm.harness.inside import HOME, keep_inside
+from fake_smolvm.harness.journal import Journal
 from fake_smolvm.harness.session_folder import session_folder
+from fake_smolvm.harness.starts import File
 from fake_smolvm.install import write_executable
 from fake_smolvm.machines import egress
 from fake_smolvm.machines.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import MutableMapping
     from pathlib import Path
-    from typing import Any
 
     import pytest
 
+_BIN = "bin"
 _VARIABLES_OF_SMOLVM = ("XDG_", "SMOLVM_", "FAKE_SMOLVM_")
 """What these begin could move a machine out of the test's HOME, or change what it does."""
 _OUT_OF_HOME = ("SMOLVM_MACHINE_NAME", "SMOLVM_DATA_DIR", "SMOLVM_CONFIG")
@@ -30,15 +36,19 @@ class Sandbox:
     def __init__(self) -> None:
         self._session = session_folder()
         self.folder = self._session.add()
-        self.home = self.folder / "home"
+        self.home = self.folder / HOME
         self.home.mkdir()
         self.bin = self._session.bin
         """What is on PATH: the same in every test, see `session_folder`."""
-        self.journal = str(self.folder / "calls.journal")
         self.scenario = self.folder / "scenario.toml"
         self.network = self.folder / "network.toml"
         self.network.touch()
+        Journal.found(str(self.folder), _KEY)
+        self.executable: File | None = None
+        """What is to be found on PATH, as it was put there."""
         self.outside_home = os.environ.get("HOME", "")
+        self.outside: dict[str, tuple[str, ...]] = {"HOME": _homes(self.outside_home)}
+        """What variables said before the test began, for `keep_inside`."""
 
     def enter(
         self, monkeypatch: pytest.MonkeyPatch, *, real: bool = False, keep_home: bool = False
@@ -47,7 +57,9 @@ class Sandbox:
         for name in list(os.environ):
             needed = real and name.startswith("SMOLVM_") and name not in _OUT_OF_HOME
             if name.startswith(_VARIABLES_OF_SMOLVM) and not needed:
+                self.outside[name] = (os.environ[name],)
                 monkeypatch.delenv(name)
+        handed.install(Journal(str(self.folder)), lambda: self.executable, monkeypatch)
         self._keeps_home = keep_home
         if not keep_home:
             monkeypatch.setenv("HOME", str(self.home))
@@ -63,16 +75,16 @@ class Sandbox:
         self,
         module: str,
         *arguments: object,
-        folder: str = "bin",
+        folder: str = _BIN,
         version: str | None = None,
         **named: object,
     ) -> Path:
         """Make an executable `smolvm` that runs `main` of a module of the harness.
 
-        `main` gets this folder, the HOME of outside, and then `arguments`. `version` is which
-        smolvm the fake is, unless its caller says otherwise.
+        `main` gets this folder, what leads out of it (see `keep_inside`), and then `arguments`.
+        `version` is which smolvm the fake is, unless its caller says otherwise.
         """
-        given = [repr(item) for item in (str(self.folder), self.outside_home, *arguments)]
+        given = [repr(item) for item in (str(self.folder), self.outside, *arguments)]
         given += [f"{name}={item!r}" for name, item in named.items()]
         executable = self.folder / folder / "smolvm"
         executable.parent.mkdir(exist_ok=True)
@@ -81,7 +93,13 @@ class Sandbox:
             f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
         )
         write_executable(executable, code)
+        if folder == _BIN:
+            self.note_executable()
         return executable
+
+    def note_executable(self) -> None:
+        """Remember what is to be found on PATH, as it is now."""
+        self.executable = File.of((self.folder / _BIN / "smolvm").stat())
 
     def _settling(self, version: str | None) -> str:
         """Return code that puts right what a worker of an earlier test still has in its env."""
@@ -105,20 +123,14 @@ class Sandbox:
         """What the paths of all sandboxes begin with, also of those that are gone."""
         return f"{self._session.path}{os.sep}"
 
-    def environment(self, env: Mapping[Any, Any]) -> dict[str, str]:
-        """Give the environment of a child started with this `env=`, with HOME kept inside.
-
-        An `env` that the code under test made before the test began may still hold the HOME of
-        outside; one that it chose itself is left alone.
-        """
-        inside = {os.fsdecode(name): os.fsdecode(value) for name, value in env.items()}
-        if inside.get("HOME", "") in ("", self.outside_home):
-            inside["HOME"] = str(self.home)
-        inside.setdefault(egress.VARIABLE, str(self.network))
+    def keep_inside(self, env: MutableMapping[str, str]) -> None:
+        """Take out of a child's environment what leads out of this place."""
         for name, value in self._inside.items():
-            if inside[name].startswith(self._former) and not os.path.exists(inside[name]):
-                inside[name] = value
-        return inside
+            given = env.get(name, "")
+            if given.startswith(self._former) and not os.path.exists(given):
+                env[name] = value
+        keep_inside(env, str(self.folder), self.outside)
+        env.setdefault(egress.VARIABLE, str(self.network))
 
     def stay(self) -> None:
         """Be in this process's environment again, if something put back what was there before."""
@@ -134,3 +146,15 @@ class Sandbox:
     def remove(self) -> None:
         """Remove the place and all that is in it."""
         remove_tree(str(self.folder))
+
+
+_KEY = os.urandom(16).hex()
+"""What scrambles secrets in the journal."""
+
+
+def _homes(variable: str) -> tuple[str, ...]:
+    """Return the folders that are the user's home: what HOME says, and what the system does."""
+    homes = [variable] if variable else []
+    with contextlib.suppress(KeyError):  # a user without a name
+        homes.append(pwd.getpwuid(os.getuid()).pw_dir)
+    return tuple(os.path.normpath(home) for home in homes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm.harness.secrets import MASK, masked_argv, masked_text, secret_values
+from fake_smolvm.harness.hazards import json_lines
+from fake_smolvm.harness.masked import revealed
+from fake_smolvm.harness.secrets import secret_values
 from fake_smolvm.harness.timeline import ending
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.hazards import Finding
     from fake_smolvm.harness.inspection import Inspection
 
+LONGEST_STDERR = 2000
+"""Characters of a call's stderr that are shown."""
 SECRETS = "secrets"
 """The key of what must be masked in a failure's message: it is taken out before a story goes on."""
 
 
 def secrets_of(calls: Calls) -> list[str]:
     """Return the values of `-e` that the calls handed over."""
-    found = (value for call in calls for value in secret_values(call.argv))
-    return [value for value in dict.fromkeys(found) if value != MASK]
+    argvs = ([revealed(word) for word in call.argv] for call in calls)
+    return list(dict.fromkeys(value for argv in argvs for value in secret_values(argv)))
 
 
 def story_of(
@@ -35,24 +38,21 @@ def story_of(
     events = [event for event in fixture._events() if event[0] == "start"]  # noqa: SLF001
     first = min((event[2] for event in events), default=0)
     calls = fixture.calls
-    secrets = secrets_of(calls)
     faults = []
     if inspection is not None and fixture.mode == "fake":
-        path = Path(inspection.paths.state, "faults.jsonl")
-        if path.exists():
-            faults = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        faults = json_lines(Path(inspection.paths.state, "faults.jsonl"))
     return {
         "test": nodeid,
-        SECRETS: secrets,
+        SECRETS: secrets_of(calls),
         "smolvm": f"{fixture.mode} {fixture.version}",
         "calls": [
             {
-                "argv": masked_argv(call.argv),
+                "argv": list(map(str, call.argv)),
                 "command": call.command,
                 "machine": call.machine,
                 "returncode": call.returncode,
                 "ended": ending(call),
-                "stderr": masked_text(call.stderr, secrets),
+                "stderr": call.stderr[:LONGEST_STDERR],
                 "started": call.started,
                 "seconds": call.seconds,
             }

@@ -218,9 +218,9 @@ def recording(sandbox: Sandbox, inspection: Inspection, *, record: bool) -> Iter
     if not record:
         yield Recording(inspection)
         return
-    executable = sandbox.bin / "smolvm"
-    recorder.announce(executable, sandbox.folder)
-    with drawn.watched(), spawned.watched(executable) as started:
+    recorder.announce(sandbox.folder / "bin" / "smolvm", sandbox.folder)
+    sandbox.note_executable()
+    with drawn.watched(), spawned.watched(sandbox.bin / "smolvm") as started:
         yield Recording(RecordedInspection(inspection, sandbox), started)
 
 

@@ -153,7 +153,7 @@ def lived(
         raise
     finally:
         plugin.LIVES.remove(life)
-        findings, uncleaned = _looked_over(fixture, inspection)
+        findings, uncleaned = _looked_over(life, fixture, inspection)
         if life.config is not None and plugin.ALLOWANCES in life.config.stash and life.node:
             version = fixture.version if fixture.mode == "fake" else None
             met = {finding.hazard for finding in findings}
@@ -163,13 +163,12 @@ def lived(
 
 
 def _looked_over(
-    fixture: SmolvmFixture, inspection: Inspection | None
+    life: Life, fixture: SmolvmFixture, inspection: Inspection | None
 ) -> tuple[list[Finding], list[str]]:
     """Return what a test walked into or left behind, and what of it could not be cleaned up."""
-    fixture.close()
+    findings = fixture.close(patient=hazards.PROCESS not in life.allowed.reasons)
     if inspection is None:
-        return [], []
-    findings: list[Finding] = []
+        return findings, []
     if fixture.mode == "fake":
         findings += hazards.noted(inspection.paths.hazards)
     try:
@@ -213,7 +212,7 @@ def _judge(
     if hazards.LEAK in allowed:
         uncleaned = [text for text in uncleaned if not _is_warned_of(life, text)]
     told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
-    told += complaints() + [finding.text for finding in fatal] + uncleaned
+    told += fixture.errors() + complaints() + [finding.text for finding in fatal] + uncleaned
     names = [finding.hazard for finding in fatal]
     if life.passed and UNUSED not in allowed:
         unmet = fixture.unmet()

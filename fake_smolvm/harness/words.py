@@ -32,11 +32,11 @@ def unknown(what: str, word: object, valid: Iterable[str]) -> str:
 
 def allowances() -> list[str]:
     """Return what `smolvm_allows` may name."""
-    return [*hazards.known(), hazards.LEAK, UNUSED]
+    return [*hazards.known(), hazards.LEAK, hazards.PROCESS, UNUSED]
 
 
 def checked_allowance(name: object) -> str:
-    """Return a hazard, `leak` or `unused`.
+    """Return a hazard, `leak`, `process` or `unused`.
 
     Raises:
         ValueError: It is none of them.

@@ -165,10 +165,8 @@ def test_home_of_the_callers_own_is_left_alone(either: SmolvmFixture, tmp_path: 
 
 def test_timeout_kills(either: SmolvmFixture) -> None:
     either.hang("machine ls")
-    start = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         either.run("machine", "ls", timeout=0.2)
-    assert time.monotonic() - start < 5
     assert either.calls[0].returncode is None
 
 
@@ -176,8 +174,9 @@ def test_timeout_kills(either: SmolvmFixture) -> None:
 def test_signals_end_it(either: SmolvmFixture, number: signal.Signals) -> None:
     either.hang()
     process = subprocess.Popen(["smolvm", "machine", "ls"], stdout=subprocess.PIPE)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.1)
+    # From then on it is a smolvm, and no longer an interpreter that starts.
+    while not (either.home / ".fake_smolvm" / "faults.jsonl").exists():
+        assert process.poll() is None
     process.send_signal(number)
     assert process.wait(10) == -number
     assert process.communicate()[0] == b""
@@ -196,11 +195,13 @@ def test_process_group_is_killed(either: SmolvmFixture) -> None:
 
 
 def test_reader_that_goes_away(either: SmolvmFixture) -> None:
-    either.delay(0.2, "machine ls")
-    process = subprocess.Popen(["smolvm", "machine", "ls"], stdout=subprocess.PIPE)
+    either.run("machine", "create", "box", check=True)
+    command = ["smolvm", "machine", "delete", "box"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout
     process.stdout.close()
-    assert process.wait(10) == 101
+    process.communicate(b"y\n")
+    assert process.returncode == 101
 
 
 def test_asyncio(either: SmolvmFixture) -> None:
@@ -303,7 +304,7 @@ def test_calls_are_typed_filtered_and_counted(either: SmolvmFixture) -> None:
     ]
     assert len(either.calls.filter("machine", machine="box")) == 3
     call = either.calls.filter("machine create").assert_called_once()
-    assert call.argv[-1] == "TOKEN=***"
+    assert str(call.argv[-1]) == "TOKEN=***"
     line = ("smolvm", "machine", "create", "box", "-e", "TOKEN=hunter22")
     assert either.calls.assert_called_once_with(*line) == call
     either.calls.filter("pack").assert_not_called()

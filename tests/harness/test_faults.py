@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,3 +179,102 @@ def test_guest_commands(box: SmolvmFixture) -> None:
 def test_guest_command_is_one_or_the_other(fake_smolvm: SmolvmFixture) -> None:
     with pytest.raises(ValueError, match="either a command or a prefix"):
         fake_smolvm.guest_command()
+
+
+def test_guest_command_that_raises_is_told_and_the_next_one_answered(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        r"""
+        import pytest
+
+        def own(argv, env, workdir, stdin):
+            if argv[0] == "mine":
+                return {"odd": ("1", b"", b""), "short": (0, b""), "code": (256, b"", b""),
+                        "type": (0, 1, b""), "text": (0, "\xe9\n", ""), "list": [0, b"l\n", b""],
+                        "none": None}[argv[1]]
+            if argv[0] == "raise":
+                raise {"bug": ValueError("my own bug"), "stop": KeyboardInterrupt(),
+                       "fail": AssertionError("not so"), "exit": SystemExit(3)}[argv[1]]
+            if argv[0] == "fail":
+                pytest.fail("said by pytest")
+            return (0, b"ok\n", b"") if argv[0] == "cc" else None
+
+        async def later(argv, env, workdir, stdin):
+            return 0, b"", b""
+
+        @pytest.fixture(params=["smolvm", "fake_smolvm"])
+        def vm(request):
+            vm = request.getfixturevalue(request.param)
+            vm.run("machine", "create", "box", check=True)
+            vm.run("machine", "start", "--name", "box", check=True)
+            yield vm
+            vm.run("machine", "stop", "--name", "box", check=True)
+            vm.run("machine", "delete", "-f", "box", check=True)
+
+        def inside(vm, *argv):
+            done = vm.run("machine", "exec", "--name", "box", "-e", "T=S3CRET", "--", *argv)
+            return done.returncode, done.stdout, done.stderr
+
+        def test_it(vm):
+            vm.guest_command(call=own)
+            for argv, told in [
+                (("raise", "bug"), "own raised ValueError: my own bug"),
+                (("raise", "stop"), "own raised KeyboardInterrupt"),
+                (("raise", "fail"), "own raised AssertionError: not so"),
+                (("raise", "exit"), "own raised SystemExit: 3"),
+                (("fail",), "own raised Failed: said by pytest"),
+                (("mine", "odd"), "an exit code is a number from 0 to 255, not '1'"),
+                (("mine", "short"), "must return (exit code, stdout, stderr), or None for an "
+                                    "argv that it does not know, not (0, b'')"),
+                (("mine", "code"), "an exit code is a number from 0 to 255, not 256"),
+                (("mine", "type"), "what it says is bytes or a str, not 1"),
+            ]:
+                code, stdout, stderr = inside(vm, *argv)
+                assert (code, stdout) == (1, "")
+                assert stderr.startswith("fake_smolvm: the test's guest command own ")
+                assert told in stderr
+                assert inside(vm, "cc") == (0, "ok\n", "")
+            assert inside(vm, "mine", "text") == (0, "\xe9\n", "")
+            assert inside(vm, "mine", "list") == (0, "l\n", "")
+
+        def test_coroutine(vm):
+            vm.guest_command(call=later)
+            assert "is a coroutine, which nobody awaits here" in inside(vm, "x")[2]
+
+        def test_failed_too(vm):
+            vm.guest_command(call=own)
+            assert inside(vm, "raise", "bug")[0] == 0
+        """
+    )
+    result = pytester.runpytest("-W", "ignore::fake_smolvm.harness.hazards.SmolvmHazardWarning")
+    result.assert_outcomes(passed=4, errors=4, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "the test's guest command own raised ValueError: my own bug",
+            "Traceback (most recent call last):",
+            "*test_guest_command_that_raises*, in own",
+            "    raise {*",
+            "ValueError: my own bug",
+            "*Failed: said by pytest",
+            "the test's guest command own must return *",
+            "*- smolvm guest command -*",
+            "the test's guest command own raised ValueError: my own bug",
+        ]
+    )
+
+
+def test_guests_are_answered_side_by_side(box: SmolvmFixture) -> None:
+    both = threading.Barrier(2)
+
+    def meet(argv: list[str], *_: object) -> tuple[int, bytes, bytes] | None:
+        if argv != ["meet"]:
+            return None
+        both.wait(60)
+        return 0, b"met\n", b""
+
+    box.run("machine", "start", "--name", "box", check=True)
+    box.guest_command(call=meet)
+    command = ["smolvm", "machine", "exec", "--name", "box", "--", "meet"]
+    guests = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    assert [guest.communicate()[0] for guest in guests] == [b"met\n"] * 2

@@ -34,7 +34,7 @@ TEXT = st.text(st.characters(codec="utf-8"))
         ("machine exec -iteA=s3cret", "machine exec -iteA=***"),
         ("machine run --secret-env A=s3cret", "machine run --secret-env A=***"),
         ("machine exec -e A=b -- env -e C=d", "machine exec -e A=*** -- env -e C=d"),
-        ("machine exec -e A -e", "machine exec -e A -e"),
+        ("machine exec -e A -e", "machine exec -e *** -e"),
         ("machine create -e A=", "machine create -e A=***"),
         ("machine ls --json", "machine ls --json"),
     ],
