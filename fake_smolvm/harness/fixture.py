@@ -272,7 +272,7 @@ class SmolvmFixture:
         Unless `patient`, none of them gets the time to end by itself.
         """
         patience = leftovers.PATIENCE_SECONDS if patient else 0
-        folder = str(self._sandbox.folder)
+        folder = self._sandbox.former
         left: list[int] = []
 
         def is_over() -> bool:

@@ -71,7 +71,8 @@ def real_popen() -> type[subprocess.Popen[Any]]:
     """Return the Popen of the standard library, also while pytest-subprocess is in its place."""
     dispatcher = sys.modules.get("pytest_subprocess.process_dispatcher")
     replaced = None if dispatcher is None else dispatcher.ProcessDispatcher.built_in_popen
-    return replaced or subprocess.Popen
+    # In a run of pytest inside a test, that is a function of the test's own fixture.
+    return replaced if isinstance(replaced, type) else subprocess.Popen
 
 
 def _install_in_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:

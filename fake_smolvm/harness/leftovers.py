@@ -46,7 +46,7 @@ def unended(events: Iterable[Event]) -> dict[int, Event]:
 
 
 def running(pids: Iterable[int], folder: str) -> list[int]:
-    """Return those of some process IDs that are still processes of the sandbox in `folder`.
+    """Return those of some process IDs that are still processes of the sandboxes in `folder`.
 
     A process ID may be another process's by now: one of ours has the sandbox in its command line.
     """
@@ -54,7 +54,7 @@ def running(pids: Iterable[int], folder: str) -> list[int]:
 
 
 def kill(pids: Sequence[int], folder: str) -> None:
-    """Kill processes of a sandbox, and what they have started of their own kind."""
+    """Kill processes of the sandboxes in `folder`, and what they have started of their own kind."""
     there = _processes()
     doomed = set(pids)
     while True:

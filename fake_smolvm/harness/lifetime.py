@@ -191,13 +191,19 @@ def _wider(request: pytest.FixtureRequest) -> Life | None:
     name = str(request.fixturename)
     wider = list(markers.WIDE)
     wider = wider[wider.index(name) + 1 :] if name in wider else wider
-    found = next((one for one in wider if one in request.fixturenames), None)
+    found = next((one for one in wider if _asks_for(request, one)), None)
     if found is not None:
         request.getfixturevalue(found)
     for life in reversed(plugin.lives_of(request.config)):
         if life.name == SANDBOX or (found is not None and life.name in markers.WIDE):
             return life
     return None
+
+
+def _asks_for(request: pytest.FixtureRequest, name: str) -> bool:
+    """Tell whether the test that runs has a fixture of ours."""
+    item = request.config.stash[plugin.NODES][0]
+    return name in request.fixturenames and plugin.is_ours(item, name)
 
 
 def _in_process_answers(config: pytest.Config) -> bool:
@@ -207,7 +213,7 @@ def _in_process_answers(config: pytest.Config) -> bool:
 def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
     """Return what else gives this test a `smolvm`, on PATH."""
     for name in (markers.ON_PATH, *markers.WIDE):
-        if name in request.fixturenames:
+        if _asks_for(request, name):
             return name
     has_block = any(life.name == SANDBOX for life in plugin.lives_of(request.config))
     return SANDBOX if has_block else None

@@ -247,7 +247,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[NODES][:] = [item]
     for life in lives_of(item.config):
         life.note_start(item)
-    if not set(OURS).isdisjoint(getattr(item, "fixturenames", ())):
+    names = set(OURS).intersection(getattr(item, "fixturenames", ()))
+    if any(is_ours(item, name) for name in names):
         from fake_smolvm.harness.too_early import begin
 
         item.stash[GUARDED] = True
@@ -371,6 +372,18 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     """Show a comparison of words that hold secrets without them."""
     masked = sys.modules.get("fake_smolvm.harness.masked")
     return None if masked is None else masked.explained(op, left, right)
+
+
+def is_ours(item: Any, name: str) -> bool:
+    """Tell whether a fixture's name means ours in a test, or one that is made of ours."""
+    info = getattr(item, "_fixtureinfo", None)
+    known = {} if info is None else info.name2fixturedefs
+    for definition in reversed(known.get(name, ())):
+        if definition.func.__module__ == __name__:
+            return True
+        if name not in definition.argnames:
+            return False
+    return True
 
 
 def passed(item: pytest.Item) -> bool:

@@ -7,7 +7,6 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from fake_smolvm.entry import VERSION_VARIABLE
 from fake_smolvm.harness import handed
 from fake_smolvm.harness.inside import HOME, keep_inside
 from fake_smolvm.harness.journal import Journal
@@ -76,19 +75,17 @@ class Sandbox:
         module: str,
         *arguments: object,
         folder: str = _BIN,
-        version: str | None = None,
         **named: object,
     ) -> Path:
         """Make an executable `smolvm` that runs `main` of a module of the harness.
 
         `main` gets this folder, what leads out of it (see `keep_inside`), and then `arguments`.
-        `version` is which smolvm the fake is, unless its caller says otherwise.
         """
         given = [repr(item) for item in (str(self.folder), self.outside, *arguments)]
         given += [f"{name}={item!r}" for name, item in named.items()]
         executable = self.folder / folder / "smolvm"
         executable.parent.mkdir(exist_ok=True)
-        code = self._settling(version)
+        code = self._settling()
         code += (
             f"from fake_smolvm.harness.{module} import main\nsys.exit(main({', '.join(given)}))\n"
         )
@@ -101,25 +98,22 @@ class Sandbox:
         """Remember what is to be found on PATH, as it is now."""
         self.executable = File.of((self.folder / _BIN / "smolvm").stat())
 
-    def _settling(self, version: str | None) -> str:
+    def _settling(self) -> str:
         """Return code that puts right what a worker of an earlier test still has in its env."""
-        code = (
+        return (
             "import os\n"
             f"for name, value in {self._inside!r}.items():\n"
             "    given = os.environ.get(name, '')\n"
-            f"    if given.startswith({self._former!r}) and not os.path.exists(given):\n"
+            f"    if given.startswith({self.former!r}) and not os.path.exists(given):\n"
             "        os.environ[name] = value\n"
         )
-        if version is not None:
-            code += f"os.environ.setdefault({VERSION_VARIABLE!r}, {version!r})\n"
-        return code
 
     @property
     def _inside(self) -> dict[str, str]:
         return {"HOME": str(self.home), egress.VARIABLE: str(self.network)}
 
     @property
-    def _former(self) -> str:
+    def former(self) -> str:
         """What the paths of all sandboxes begin with, also of those that are gone."""
         return f"{self._session.path}{os.sep}"
 
@@ -127,7 +121,7 @@ class Sandbox:
         """Take out of a child's environment what leads out of this place."""
         for name, value in self._inside.items():
             given = env.get(name, "")
-            if given.startswith(self._former) and not os.path.exists(given):
+            if given.startswith(self.former) and not os.path.exists(given):
                 env[name] = value
         keep_inside(env, str(self.folder), self.outside)
         env.setdefault(egress.VARIABLE, str(self.network))

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, NoReturn
 
 
-def main(folder: str, outside: Mapping[str, Sequence[str]], *, noted: bool = True) -> int:
+def main(
+    folder: str, outside: Mapping[str, Sequence[str]], *, version: str, noted: bool = True
+) -> int:
     """Run the fake on this process's argv for the sandbox in `folder`; return the exit code.
 
+    `version` is which smolvm it is, unless its caller says otherwise.
     Whether the call is `noted` or not (whoever started this does so), a crash of the fake is.
     """
     given = surroundings() if noted else {}
     env = os.environ
     keep_inside(env, folder, outside)
+    env.setdefault(entry.VERSION_VARIABLE, version)
     env.setdefault("FAKE_SMOLVM_NETWORK", os.path.join(folder, "network.toml"))
     scenario = os.path.join(folder, "scenario.toml")
     if entry.SCENARIO_VARIABLE not in env and os.path.exists(scenario):

@@ -16,17 +16,17 @@ LEFT = """
 import os, pathlib, subprocess, pytest
 
 @pytest.fixture(params=["smolvm", "fake_smolvm"], autouse=True)
-def smolvm(request):
-    smolvm = request.getfixturevalue(request.param)
-    smolvm.hang("machine ls")
-    return smolvm
+def vm(request):
+    vm = request.getfixturevalue(request.param)
+    vm.hang("machine ls")
+    return vm
 
 def noted(pid):
     with open("pids", "a") as file:
         print(pid, file=file)
 
-def seen(smolvm):
-    while not smolvm.calls:
+def seen(vm):
+    while not vm.calls:
         pass
 
 {}
@@ -34,23 +34,23 @@ def seen(smolvm):
 
 WAYS = {
     "a process that nobody waits for": """
-def test_it(smolvm):
+def test_it(vm):
     noted(subprocess.Popen(["smolvm", "machine", "ls"]).pid)
 """,
     "a shell that is killed alone": """
-def test_it(smolvm):
+def test_it(vm):
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run("smolvm machine ls & echo $! >> pids; wait", shell=True, timeout=1)
-    seen(smolvm)
+    seen(vm)
 """,
     "a worker that is killed alone": """
-def test_it(smolvm):
+def test_it(vm):
     pid = os.fork()
     if pid == 0:
         process = subprocess.Popen(["smolvm", "machine", "ls"])
         noted(process.pid)
         os._exit(process.wait())
-    seen(smolvm)
+    seen(vm)
     os.kill(pid, 9)
     os.waitpid(pid, 0)
 """,
