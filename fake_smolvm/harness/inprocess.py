@@ -20,6 +20,7 @@ import contextlib
 import inspect
 import io
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -27,6 +28,7 @@ import sys
 import threading
 import time
 import traceback
+from asyncio import unix_events
 from collections import deque
 from collections.abc import Iterator, MutableMapping
 from itertools import count
@@ -55,8 +57,9 @@ _HARMLESS_SIGNALS |= {signal.SIGPIPE, signal.SIGXFSZ}
 
 _MOMENT_SECONDS = 0.005
 
-_SHORTEST_LIFE_SECONDS = 0.02
-"""How long a child reads what it is given, if nobody has seen before that it is over."""
+_LONGEST_LINGER_SECONDS = 5.0
+_FRAMES_OF_A_START = 16
+"""More than there are from asyncio to the step of Popen that this module does."""
 
 _PANIC = 101
 """Exit code of a Rust program whose output nobody reads, as `fake_smolvm.entry` has it."""
@@ -103,7 +106,8 @@ class ThreadPopen(RealPopen):
         """Start the child: the one step of Popen that this class does in another way."""
         pipes, rest = pipes_and_rest[:6], pipes_and_rest[6:]
         start = None
-        if not (shell or preexec_fn or pass_fds or not close_fds) and _is_for_a_thread(rest):
+        as_parent = not (shell or preexec_fn or pass_fds or not close_fds)
+        if as_parent and _is_for_a_thread(rest) and not _is_fed_by_others(*pipes[:2]):
             start = self._understood(args, executable, cwd, env)
         streams = None if start is None else _own_streams(pipes)
         if start is None or streams is None:
@@ -132,8 +136,7 @@ class ThreadPopen(RealPopen):
         self.runner.keep_inside(start.env)
         self.runner.alive[self.number] = self
         source = io.FileIO(stdin) if file is not None else _Input(stdin, self._note_read)
-        self._is_fed = _is_pipe(stdin) and pipes[0] != -1
-        self._began = time.monotonic()
+        self._is_fed = pipes[1] != -1
         self._thread = _Worker.do(lambda: self._live(start, source))
 
     def _understood(
@@ -172,13 +175,20 @@ class ThreadPopen(RealPopen):
             code = self._code_of(start, stdin)
             if self._is_first_to_end():
                 self._end(code)
-            # No process is over before its caller came to writing into its stdin.
-            while (
-                self._is_fed
-                and self.returncode is None
-                and time.monotonic() < self._began + _SHORTEST_LIFE_SECONDS
-            ):
-                time.sleep(_MOMENT_SECONDS / 5)
+            if self._is_fed:
+                self._linger(stdin.fileno())
+
+    def _linger(self, stdin: int) -> None:
+        """Leave the pipe to stdin open, as no process is over before its caller can write to it.
+
+        Until it is seen that the call is over, or nobody has the other end, or the pipe is full.
+        """
+        end = time.monotonic() + _LONGEST_LINGER_SECONDS
+        reading = select.poll()
+        reading.register(stdin, 0)
+        while self.returncode is None and time.monotonic() < end:
+            if reading.poll(1) or not _is_writable(self.stdin):
+                break
 
     def _code_of(self, start: Start, stdin: io.FileIO) -> int:
         code = 1
@@ -332,9 +342,34 @@ def _is_for_a_thread(rest: tuple[Any, ...]) -> bool:
     return not any(one is not None for one in ids) and umask < 0 and process_group in (-1, 0)
 
 
-def _is_pipe(descriptor: int) -> bool:
-    mode = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+def _is_fed_by_others(p2cread: int, p2cwrite: int) -> bool:
+    """Tell whether stdin is a pipe, and who has its other end is not this Popen.
+
+    asyncio, trio or another program then may meet a broken pipe where a process of its own would
+    still be starting: they get one.
+    """
+    if p2cread == -1:
+        return False
+    if p2cwrite == -1:
+        mode = os.fstat(p2cread).st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    frame = inspect.currentframe()
+    for _ in range(_FRAMES_OF_A_START):
+        if frame is not None:
+            if frame.f_globals.get("__name__") == unix_events.__name__:
+                return True
+            frame = frame.f_back
+    return False
+
+
+def _is_writable(stream: Any) -> bool:
+    """Tell whether writing into a pipe would not block, nor be an error."""
+    try:
+        writing = select.poll()
+        writing.register(stream.fileno(), select.POLLOUT)
+        return bool(writing.poll(0))
+    except (OSError, ValueError):
+        return False  # closed
 
 
 def _own_streams(pipes: tuple[int, ...]) -> list[int] | None:

@@ -367,6 +367,37 @@ def environment_replaced(smolvm: SmolvmFixture, _: Path) -> bytes:
     return output
 
 
+@way([b"", "BrokenPipeError"], [["smolvm", "--version"]] * 2)
+def stdin_of_one_that_is_over(_: SmolvmFixture, __: Path) -> list[Any]:
+    large = b"x" * (1 << 20)
+    said_nothing = subprocess.run(ASK, input=large, stdout=subprocess.DEVNULL, check=True).stdout
+    with subprocess.Popen(ASK, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        process.wait()
+        assert process.stdin
+        try:
+            process.stdin.write(large)
+        except BrokenPipeError:
+            return [said_nothing or b"", "BrokenPipeError"]
+        return ["written"]
+
+
+@way([b"", "BrokenPipeError"])
+def more_stdin_than_a_pipe_holds(_: SmolvmFixture, __: Path) -> list[Any]:
+    with subprocess.Popen(ASK, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin
+        try:
+            process.stdin.write(b"x" * (1 << 20))
+        except BrokenPipeError:
+            return [b"", "BrokenPipeError"]
+        return ["written"]
+
+
+@way()
+def stdin_from_another_program(_: SmolvmFixture, __: Path) -> bytes:
+    with subprocess.Popen(["echo", "y"], stdout=subprocess.PIPE) as echo:
+        return said(stdin=echo.stdout)
+
+
 # Not by Popen
 
 
