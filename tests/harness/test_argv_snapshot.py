@@ -22,7 +22,7 @@ smolvm
     -s
     <TESTS>/test_snap_smolvm_0/x
     -e
-    TOKEN=***
+    TOKEN=*** (HIDDEN)
     box
   0.8.0: accepted
   1.4.0: refused: unexpected argument 'box' found
@@ -55,7 +55,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def test_one_readable_file_a_test(project: pytest.Pytester) -> None:
     project.runpytest("--snapshot-update").assert_outcomes(passed=2)
     written = project.path / "__snapshots__" / "test_it" / "test_snap[smolvm].argv"
-    assert written.read_text(encoding="utf-8") == WRITTEN
+    hidden = digest("hunter22", f"test_it.py::{written.stem}")
+    assert written.read_text(encoding="utf-8") == WRITTEN.replace("HIDDEN", hidden)
     project.runpytest().assert_outcomes(passed=2)
     project.runpytest("-n2").assert_outcomes(passed=2)
 

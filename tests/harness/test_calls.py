@@ -223,8 +223,6 @@ def test_assertion_on_masked_words_shows_which_value_differs(pytester: pytest.Py
 
 @pytest.mark.parametrize("width", range(KEPT - 12, KEPT + 2))
 def test_secret_across_the_cut(fake_smolvm: SmolvmFixture, width: int) -> None:
-    fake_smolvm.fault("machine ls", stderr=" " * width + "S3CRET-0123456789" + "x" * 99)
-    fake_smolvm.run("machine", "ls", "-e", "T=S3CRET-0123456789")
     fake_smolvm.fault("machine exec", stderr=" " * width + "S3CRET-0123456789" + "x" * 99)
     fake_smolvm.run("machine", "exec", "-e", "T=S3CRET-0123456789", "--", "x")
     assert "S3" not in fake_smolvm.calls[-1].stderr
