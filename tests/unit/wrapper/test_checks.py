@@ -254,9 +254,11 @@ def test_guards_and_builders() -> None:
     ],
 )
 def test_flat_functions(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    with mock.patch("smolvm_wrapper.smolvm.subprocess.run") as run:
-        with pytest.raises(UsageError, match="`"):
-            getattr(smolvm, name)(*args, **kwargs)
+    with (
+        mock.patch("smolvm_wrapper.smolvm.subprocess.run") as run,
+        pytest.raises(UsageError, match="`"),
+    ):
+        getattr(smolvm, name)(*args, **kwargs)
     run.assert_not_called()
 
 
