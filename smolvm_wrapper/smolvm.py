@@ -1,7 +1,9 @@
-"""One plain function per smolvm subcommand, for smolvm 0.8.0 and its argvs up to 1.0.1.
+"""Plain functions for seven of smolvm's commands, with the argvs of 0.8.0 (up to 1.0.1).
 
-Thin fronts of `Smolvm`, with the argvs of 0.8.0, `subprocess.run` and no guard that would change
-either. Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and
+`machine` create, start, stop, delete, exec and cp, and `pack create`; `is_available` and
+`wait_exec_ready` help with them. For all other commands and options there are the clients. These are
+thin fronts of `Smolvm` over `subprocess.run`, with no guard that would change an argv and no limit
+to time or output; the values of a machine's `env` are masked in later errors until it is deleted. Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and
 `machine_exec` of this module; all are looked up here at call time.
 
 Output is text; bytes that are no UTF-8 are lone surrogates (PEP 383), so that decoding never fails
