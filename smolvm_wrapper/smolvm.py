@@ -1,10 +1,12 @@
 """Plain functions for seven of smolvm's commands, with the argvs of 0.8.0 (up to 1.0.1).
 
 `machine` create, start, stop, delete, exec and cp, and `pack create`; `is_available` and
-`wait_exec_ready` help with them. For all other commands and options there are the clients. These are
-thin fronts of `Smolvm` over `subprocess.run`, with no guard that would change an argv and no limit
-to time or output; the values of a machine's `env` are masked in later errors until it is deleted. Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and
-`machine_exec` of this module; all are looked up here at call time.
+`wait_exec_ready` help with them. All other commands and options are the clients' (`Smolvm`). These
+are thin fronts of them over `subprocess.run`, with no guard that would change an argv and no limit
+to time or output. The values of a machine's `env` are masked in later errors until it is deleted.
+
+Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and `machine_exec`
+of this module; all are looked up here at call time.
 
 Output is text; bytes that are no UTF-8 are lone surrogates (PEP 383), so that decoding never fails
 and `SmolvmRunResult.stdout_bytes` still has them.
