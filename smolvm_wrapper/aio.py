@@ -18,6 +18,7 @@ from smolvm_wrapper.errors import SmolvmError
 from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.machine import MachineHandle
 from smolvm_wrapper.methods import Async
+from smolvm_wrapper.processes import Interrupted
 from smolvm_wrapper.running import ASK_VERSION, Job, Runner
 
 TYPE_CHECKING = False
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # What a stream's reader may be ahead of whoever asks for it.
 _CHUNKS_AHEAD = 16
+# How often a reader that waits for room looks whether anybody still wants anything.
+_GLANCE_SECONDS = 0.5
 
 
 class AsyncMachine(MachineHandle, Async):
@@ -266,7 +269,9 @@ class _Ahead:
             except StopIteration as end:
                 result: SmolvmRunResult = end.value
                 return result
-            self.has_room.acquire()
+            while not self.has_room.acquire(timeout=_GLANCE_SECONDS):
+                if leash.pulled:
+                    raise Interrupted
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._outputs.put_nowait, output)
 

@@ -289,9 +289,9 @@ _MEANINGS: dict[str, Callable[[str, Any, Guards], None]] = {
 # --- parts ---
 
 
-def _secrets(env: object) -> Secrets:
-    values = env.values() if isinstance(env, dict) else ()
-    return Secrets(text for text in values if isinstance(text, str))
+def _secrets(env: Any) -> Secrets:
+    values = getattr(env, "values", tuple)
+    return Secrets(text for text in values() if isinstance(text, str))
 
 
 def has_descriptor(source: Any) -> bool:

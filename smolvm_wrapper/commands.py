@@ -227,7 +227,11 @@ class CommandSet:
 
     @method
     def machine_ls(self) -> Command[list[MachineInfo]]:
-        """Describe all machines, in no particular order (H13)."""
+        """Describe all machines, in no particular order (H13).
+
+        Raises:
+            SmolvmError: smolvm failed, or printed no JSON.
+        """
         return self._command("machine ls", ["--json"], read=readers.machines)
 
     @method
@@ -403,6 +407,10 @@ class CommandSet:
         Args:
             name: which machine.
             url: what to fetch; `http://1.1.1.1` by default.
+
+        Raises:
+            MachineNotFoundError: no such machine.
+            MachineNotRunningError: it is not running.
         """
         return self._command(
             "machine network-test",
@@ -413,14 +421,22 @@ class CommandSet:
 
     @method
     def machine_data_dir(self, name: str) -> Command[str]:
-        """The host folder for a machine's disks, whether or not there is such a machine (0.8.0)."""
+        """The host folder for a machine's disks, whether or not there is such a machine (0.8.0).
+
+        Raises:
+            SmolvmError: smolvm failed.
+        """
         return self._command(
             "machine data-dir", self._name_as_this_version_wants_it(name), read=readers.line
         )
 
     @method
     def machine_shell(self, name: str) -> Command[int]:
-        """A shell in a running machine, on this process's own terminal; its exit code."""
+        """A shell in a running machine, on this process's own terminal; its exit code.
+
+        Raises:
+            SmolvmNotFoundError: there is no smolvm to run.
+        """
         return self._command(
             "machine shell",
             self._named(name),
@@ -459,6 +475,12 @@ class CommandSet:
         Returns:
             The result, whatever the exit code, and even if smolvm itself failed: `speaker` says who
             spoke, and `check()` raises what there is to raise.
+
+        Raises:
+            UsageError: an argument is not what is wanted.
+            SmolvmNotFoundError: there is no smolvm to run.
+            HostTimeoutError: the `host_timeout` was over.
+            OutputLimitError: there was more than 64 MiB of output.
         """
         return self._exec(
             name,
@@ -492,6 +514,12 @@ class CommandSet:
             An iterator of ("stdout" or "stderr", bytes); at its end it has a `result`. If smolvm
             itself fails, the end is that error. Closed early, or as a context manager left early,
             it kills smolvm.
+
+        Raises:
+            UsageError: an argument is not what is wanted (at once).
+            MachineNotRunningError: it is not running; like all that follows, while iterating.
+            HostTimeoutError: the `host_timeout` was over.
+            SmolvmError: smolvm failed.
         """
         # `--stream` with a pipe on stdin can hang (H11); `-i` passes output on as it comes, too.
         how = ["--stream"] if stdin is None and not tty else ["-i"]
@@ -573,6 +601,12 @@ class CommandSet:
 
         Returns:
             The result, as of `machine_exec`.
+
+        Raises:
+            UsageError: an argument is not what is wanted.
+            SmolvmNotFoundError: there is no smolvm to run.
+            HostTimeoutError: the `host_timeout` was over.
+            OutputLimitError: there was more than 64 MiB of output.
         """
         if detach != (name is not None):
             raise UsageError("`detach`, and only it, wants a name for the machine to leave behind")
@@ -816,6 +850,12 @@ class CommandSet:
 
         Returns:
             The result, as of `machine_exec`.
+
+        Raises:
+            UsageError: an argument is not what is wanted.
+            SmolvmNotFoundError: there is no smolvm to run.
+            HostTimeoutError: the `host_timeout` was over.
+            OutputLimitError: there was more than 64 MiB of output.
         """
         return self._command(
             "pack run",
@@ -852,6 +892,9 @@ class CommandSet:
         Args:
             reference: "[REGISTRY/]NAME[:TAG]".
             file: the `.smolmachine` file.
+
+        Raises:
+            SmolvmError: smolvm or the registry failed.
         """
         return self._command("pack push", value("-f", file), [reference], read=readers.text)
 
@@ -862,12 +905,19 @@ class CommandSet:
         Args:
             reference: "[REGISTRY/]NAME[:TAG]" or "…@sha256:DIGEST".
             output: where to; smolvm's cache otherwise.
+
+        Raises:
+            SmolvmError: smolvm or the registry failed.
         """
         return self._command("pack pull", value("-o", output), [reference], read=readers.text)
 
     @method
     def pack_inspect(self, reference: str) -> Command[Any]:
-        """Describe a pack in a registry (a file will not do), as the JSON smolvm prints."""
+        """Describe a pack in a registry (a file will not do), as the JSON smolvm prints.
+
+        Raises:
+            SmolvmError: smolvm or the registry failed, or it printed no JSON.
+        """
         return self._command("pack inspect", ["--json"], [reference], read=readers.document)
 
     @method
@@ -880,6 +930,9 @@ class CommandSet:
             keep: how many of the newest stay; 5 by default.
             everything: `--all`.
             dry_run: only say what would go.
+
+        Raises:
+            SmolvmError: smolvm failed.
         """
         return self._command(
             "pack prune",
@@ -895,27 +948,47 @@ class CommandSet:
 
     @method
     def config_show(self) -> Command[str]:
-        """The configuration, in smolvm's words."""
+        """The configuration, in smolvm's words.
+
+        Raises:
+            SmolvmError: smolvm failed.
+        """
         return self._command("config show", read=readers.text)
 
     @method
     def config_registries_path(self) -> Command[str]:
-        """Where the file with the registries is, or would be."""
+        """Where the file with the registries is, or would be.
+
+        Raises:
+            SmolvmError: smolvm failed.
+        """
         return self._command("config registries path", read=readers.line)
 
     @method
     def config_registries_show(self) -> Command[str]:
-        """The registries, in smolvm's words."""
+        """The registries, in smolvm's words.
+
+        Raises:
+            SmolvmError: smolvm failed.
+        """
         return self._command("config registries show", read=readers.text)
 
     @method
     def config_registries_init(self) -> Command[str]:
-        """Write a first file of registries; what was done, in smolvm's words."""
+        """Write a first file of registries; what was done, in smolvm's words.
+
+        Raises:
+            SmolvmError: smolvm failed.
+        """
         return self._command("config registries init", read=readers.text)
 
     @method
     def config_registries_edit(self) -> Command[int]:
-        """The file of registries in `$EDITOR`, on this process's own terminal; its exit code."""
+        """The file of registries in `$EDITOR`, on this process's own terminal; its exit code.
+
+        Raises:
+            SmolvmNotFoundError: there is no smolvm to run.
+        """
         return self._command(
             "config registries edit", read=readers.terminal_session, on_terminal=True
         )

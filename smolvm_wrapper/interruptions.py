@@ -7,8 +7,10 @@ they raise is kept, and raised when that is over.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ def _take_over() -> None:
         handler = signal.getsignal(number)
         if callable(handler) and handler is not _handle:
             Held._handlers[number] = handler  # noqa: SLF001 - one trade
-            signal.signal(number, _handle)
+            with suppress(ValueError):  # a subinterpreter has no signals
+                signal.signal(number, _handle)
 
 
 def _give_back() -> None:
@@ -103,3 +106,14 @@ def _handle(number: int, frame: Any) -> None:
         Held._raised.append(error)  # noqa: SLF001
         for leash in Held._leashes:  # noqa: SLF001
             leash.pull()
+
+
+def _forget() -> None:
+    """Hold nothing in the child of a fork: what had to be finished is not done there."""
+    Held._contexts = 0  # noqa: SLF001
+    Held._raised.clear()  # noqa: SLF001
+    Held._leashes.clear()  # noqa: SLF001
+    _give_back()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -49,7 +49,12 @@ class MachineHandle:
 
     @method
     def start(self) -> Command[bool]:
-        """Start it; whether this started it, or it was running already."""
+        """Start it; whether this started it, or it was running already.
+
+        Raises:
+            MachineNotFoundError: no such machine.
+            HypervisorUnavailableError: no KVM.
+        """
         return CommandSet.machine_start(self._commands, self.name)
 
     @method
@@ -64,7 +69,14 @@ class MachineHandle:
         tty: bool = False,
         host_timeout: Duration | None = None,
     ) -> Command[SmolvmRunResult]:
-        """Run a command in it: `machine_exec`."""
+        """Run a command in it: `machine_exec`.
+
+        Raises:
+            UsageError: an argument is not what is wanted.
+            SmolvmNotFoundError: there is no smolvm to run.
+            HostTimeoutError: the `host_timeout` was over.
+            OutputLimitError: there was more than 64 MiB of output.
+        """
         return CommandSet.machine_exec(
             self._commands,
             self.name,
@@ -89,7 +101,14 @@ class MachineHandle:
         tty: bool = False,
         host_timeout: Duration | None = None,
     ) -> Command[SmolvmRunResult]:
-        """Run a command in it, and have its output as it comes: the client's `stream`."""
+        """Run a command in it, and have its output as it comes: the client's `stream`.
+
+        Raises:
+            UsageError: an argument is not what is wanted (at once).
+            MachineNotRunningError: it is not running; like all that follows, while iterating.
+            HostTimeoutError: the `host_timeout` was over.
+            SmolvmError: smolvm failed.
+        """
         return CommandSet.stream(
             self._commands,
             self.name,
@@ -104,22 +123,40 @@ class MachineHandle:
 
     @method
     def cp_in(self, path: StrPath, guest_path: str) -> Plan[None]:
-        """Copy the host's file `path` into it; parents are made, mode and owner are not kept."""
+        """Copy the host's file `path` into it; parents are made, mode and owner are not kept.
+
+        Raises:
+            MachineNotRunningError: it is not running.
+            SmolvmError: smolvm failed.
+        """
         return CommandSet.upload(self._commands, path, f"{self.name}:{guest_path}")
 
     @method
     def cp_out(self, guest_path: str, path: StrPath) -> Plan[None]:
-        """Copy its file `guest_path` to the host's `path`; if that fails, what was there stays."""
+        """Copy its file `guest_path` to the host's `path`; if that fails, what was there stays.
+
+        Raises:
+            MachineNotRunningError: it is not running.
+            SmolvmError: smolvm failed.
+        """
         return CommandSet.download(self._commands, f"{self.name}:{guest_path}", path)
 
     @method
     def stop(self) -> Command[None]:
-        """Stop it, if it runs."""
+        """Stop it, if it runs.
+
+        Raises:
+            MachineNotFoundError: no such machine.
+        """
         return CommandSet.machine_stop(self._commands, self.name)
 
     @method
     def delete(self) -> Plan[None]:
-        """Delete it and its disks."""
+        """Delete it and its disks.
+
+        Raises:
+            MachineNotFoundError: no such machine.
+        """
         return CommandSet.machine_delete(self._commands, self.name)
 
     def _creation(self) -> Command[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import Enum
 
 from smolvm_wrapper.command import Finished
@@ -11,11 +11,13 @@ from smolvm_wrapper.secrets import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Self
 
     from smolvm_wrapper.diagnosis import Speaker
     from smolvm_wrapper.errors import SmolvmError
+
+_NO_SECRETS = Secrets()
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,10 +41,15 @@ class SmolvmRunResult:
     stderr: str
     speaker: Speaker = field(default="guest", compare=False)
     _error: SmolvmError | None = field(default=None, compare=False)
-    _secrets: Secrets = field(default=Secrets(), compare=False)
+    _secrets: InitVar[Secrets] = _NO_SECRETS
+
+    def __post_init__(self, _secrets: Secrets) -> None:
+        # Not a field: whoever takes the fields apart, as `asdict` and `json` do, gets no secrets.
+        object.__setattr__(self, "_masked", _secrets.excerpt)
 
     def __repr__(self) -> str:
-        stdout, stderr = (self._secrets.excerpt(said) for said in (self.stdout, self.stderr))
+        masked: Callable[[str], str] = vars(self)["_masked"]
+        stdout, stderr = masked(self.stdout), masked(self.stderr)
         return (
             f"SmolvmRunResult(returncode={self.returncode!r}, {stdout=}, {stderr=},"
             f" speaker={self.speaker!r})"
@@ -68,7 +75,7 @@ class SmolvmRunResult:
         """
         if self.returncode == 0:
             return self
-        done = Finished((), self.returncode, self.stdout, self.stderr, self._secrets)
+        done = Finished((), self.returncode, self.stdout, self.stderr)
         raise self._error or done.error(GuestCommandError, f"exit code {self.returncode}")
 
 

@@ -1,8 +1,12 @@
-"""One plain function per smolvm subcommand, for smolvm 0.8.0 and its argvs up to 1.0.1.
+"""Plain functions for seven of smolvm's commands, with the argvs of 0.8.0 (up to 1.0.1).
 
-Thin fronts of `Smolvm`, with the argvs of 0.8.0, `subprocess.run` and no guard that would change
-either. Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and
-`machine_exec` of this module; all are looked up here at call time.
+`machine` create, start, stop, delete, exec and cp, and `pack create`; `is_available` and
+`wait_exec_ready` help with them. All other commands and options are the clients' (`Smolvm`). These
+are thin fronts of them over `subprocess.run`, with no guard that would change an argv and no limit
+to time or output. The values of a machine's `env` are masked in later errors until it is deleted.
+
+Tests may patch `subprocess.run`, `shutil.which`, `time.sleep`, `time.monotonic` and `machine_exec`
+of this module; all are looked up here at call time.
 
 Output is text; bytes that are no UTF-8 are lone surrogates (PEP 383), so that decoding never fails
 and `SmolvmRunResult.stdout_bytes` still has them.
@@ -78,6 +82,7 @@ def pack_create(image: str, output: StrPath) -> None:
     """Pack an image into `output` and `output.smolmachine`.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     _run(_COMMANDS.pack_create(image, output))
@@ -100,6 +105,7 @@ def machine_create(
         env: for its commands; never shown in errors.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     create = _COMMANDS.machine_create(name, from_path=from_path, allow_cidrs=allow_cidrs, env=env)
@@ -116,6 +122,7 @@ def machine_start(name: str) -> None:
     """Start a machine; one that runs is left as it is.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     _run(_COMMANDS.machine_start(name))
@@ -125,6 +132,7 @@ def machine_stop(name: str) -> None:
     """Stop a machine; one that does not run, or (up to 0.8.0) does not exist, is no error.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     _run(_COMMANDS.machine_stop(name))
@@ -134,6 +142,7 @@ def machine_delete(name: str) -> None:
     """Delete a machine and its disks, unasked. Up to 0.8.0 a running one's process goes on (H3).
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     _run_all(_COMMANDS.machine_delete(name))
@@ -161,6 +170,7 @@ def machine_exec(
         Exit code and output, whatever the exit code.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm is not there.
     """
     return _run(_COMMANDS.machine_exec(name, command, env=env, workdir=workdir, timeout=timeout))
@@ -172,6 +182,7 @@ def machine_cp(src: str, dst: str) -> None:
     A download that fails destroys the file that was there (H4); `Smolvm.machine_cp` does not.
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: smolvm failed, or is not there.
     """
     _run_all(_COMMANDS.machine_cp(src, dst))
@@ -190,6 +201,7 @@ def wait_exec_ready(name: str, *, timeout: Duration = 60) -> None:
         timeout: how long, in seconds (or a `timedelta`, or a text such as "1m 30s").
 
     Raises:
+        UsageError: an argument is not what is wanted; nothing ran.
         SmolvmError: it was not ready in time, or smolvm is not there.
     """
     _COMMANDS.wait_exec_ready(name, timeout=timeout)  # checks them

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import Enum, StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -254,16 +255,19 @@ def test_guards_and_builders() -> None:
     ],
 )
 def test_flat_functions(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    patched = mock.patch("smolvm_wrapper.smolvm.subprocess.run")
-    with patched as run, pytest.raises(UsageError, match="`"):
+    with (
+        mock.patch("smolvm_wrapper.smolvm.subprocess.run") as run,
+        pytest.raises(UsageError, match="`"),
+    ):
         getattr(smolvm, name)(*args, **kwargs)
     run.assert_not_called()
 
 
 def test_a_mistake_shows_no_variable(call: Any) -> None:
-    with pytest.raises(UsageError) as failure:
-        call("machine_exec", "vm", ["x"], workdir=b"in hunter2", env={"TOKEN": "hunter2"})
-    assert "hunter2" not in f"{failure.value!r}"
+    for env in ({"TOKEN": "hunter2"}, MappingProxyType({"TOKEN": "hunter2"})):
+        with pytest.raises(UsageError) as failure:
+            call("machine_exec", "vm", ["x"], workdir=b"in hunter2", env=env)
+        assert "hunter2" not in f"{failure.value!r}"
     with pytest.raises(UsageError) as failure:
         call("machine_create", "vm", env={"TOKEN=hunter2": ""})
     assert "'TOKEN='" in str(failure.value)

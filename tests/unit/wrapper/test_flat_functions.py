@@ -261,3 +261,33 @@ print(sorted(set(sys.modules) - before - {"__future__"}))
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert done.stdout == "['smolvm_wrapper']\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from smolvm_wrapper import Smolvm; Smolvm(version='0.8.0').machine('vm')",
+        "from smolvm_wrapper import SmolvmError, machine_exec",
+    ],
+)
+def test_what_costs_much_to_import_is_not_imported(statement: str) -> None:
+    """What `import subprocess` does not load either; benchmarks/wrapper.py has the ratios."""
+    program = f"""
+import subprocess, sys
+before = set(sys.modules)
+{statement}
+new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(*new - {{"smolvm_wrapper", "importlib", "__future__", "atexit"}})
+"""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-IS",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})" + program,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -358,6 +359,60 @@ def test_ctrl_c(stub: Any, step: str, times: int, body: str) -> None:
     assert "KeyboardInterrupt" in stderr
     assert user.returncode != 0
     assert stub.calls == CALLS[step]
+
+
+PROGRAMS_THAT_LEAVE = {
+    "exec": """
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(AsyncSmolvm(path, version="0.8.0").machine_exec("vm", ["x"]))
+        loop.run_until_complete(asyncio.sleep(0))
+    """,
+    "stream": """
+        loop = asyncio.new_event_loop()
+        stream = AsyncSmolvm(path, version="0.8.0").stream("vm", ["x"])
+        loop.run_until_complete(anext(stream))
+    """,
+}
+
+
+@pytest.mark.parametrize("left", PROGRAMS_THAT_LEAVE)
+def test_an_interpreter_that_ends_leaves_no_command_behind(stub: Any, left: str) -> None:
+    stub.does("note(os.getpid())\nwhile True: os.write(1, b'x' * 65536); time.sleep(0.001)")
+    text = f"""
+import asyncio
+from smolvm_wrapper import *
+path = {str(stub.path)!r}
+""" + textwrap.dedent(PROGRAMS_THAT_LEAVE[left])
+    subprocess.run(
+        [sys.executable, "-c", text], cwd=REPOSITORY, check=True, timeout=120, capture_output=True
+    )
+    assert all(eventually(lambda pid=call[0]: not alive(pid)) for call in stub.calls[1:])
+
+
+def test_a_forked_child_holds_nothing_back(stub: Any) -> None:
+    stub.does(GATED.format(step="start"))
+    children: list[int] = []
+
+    def fork() -> None:
+        assert eventually(lambda: reached(stub, "start"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # from 3.12 on, of the other threads
+            child = os.fork()
+        if not child:
+            held = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+            os._exit(int(held))
+        children.append(child)
+        stub.gate.touch()
+
+    forking = threading.Thread(target=fork)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        forking.start()
+        Smolvm(stub.path, version="0.8.0").machine_start("vm")
+        forking.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert os.waitpid(children[0], 0)[1] == 0
 
 
 def test_signal_handlers_may_raise_anything(stub: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pydoc
+import re
 from typing import Any
 from unittest import mock
 
@@ -20,6 +21,7 @@ from smolvm_wrapper import (
     SmolvmRunResult,
 )
 from smolvm_wrapper.commands import CommandSet
+from smolvm_wrapper.machine import MachineHandle
 from smolvm_wrapper.methods import Described
 
 METHODS = [name for name, member in vars(CommandSet).items() if isinstance(member, Described)]
@@ -128,6 +130,16 @@ def test_what_gives_something_of_its_own() -> None:
     assert str(inspect.signature(AsyncMachine.stream)).endswith("-> 'AsyncExecStream'")
 
 
+@pytest.mark.parametrize("owner", [CommandSet, MachineHandle])
+def test_every_docstring_tells_what_is_raised(owner: type) -> None:
+    silent = [
+        name
+        for name, member in vars(owner).items()
+        if isinstance(member, Described) and "Raises:\n" not in (member.__doc__ or "")
+    ]
+    assert silent == []
+
+
 def test_coroutine_functions() -> None:
     assert inspect.iscoroutinefunction(AsyncSmolvm.machine_start)
     assert inspect.iscoroutinefunction(AsyncMachine.exec)
@@ -141,6 +153,6 @@ def test_help(name: str) -> None:
         function = getattr(kind, name)
         assert function.__qualname__ == f"{kind.__name__}.{name}"
         text = pydoc.plain(pydoc.render_doc(function))
-        assert f"{name}(self" in text
+        assert re.search(rf"{name}\(\s*self", text)
         assert (inspect.getdoc(function) or "").splitlines()[0] in text
     assert "handle" in (inspect.getdoc(Smolvm.machine) or "")

@@ -231,6 +231,8 @@ def test_nothing_shows_itself() -> None:
     assert result.stdout == SECRET
     bare = {name: held for name, held in asdict(result).items() if name not in ("stdout", "stderr")}
     assert SECRET not in str(bare)
+    fine = command.read(Finished(command.argv, 0, "", "", command.secrets))
+    assert SECRET not in json.dumps(asdict(fine))
     again = pickle.loads(pickle.dumps(result))  # noqa: S301 - our own
     assert again == result
     assert repr(again) == repr(result)
