@@ -117,6 +117,10 @@ def guarded(body: Callable[[], int], host: Host) -> int:
     except OSError as error:
         where = "" if error.filename is None else f"{_shown(error.filename)}: "
         host.err(f"fake_smolvm: {where}{error.strerror} (os error {error.errno})\n")
+    except ModuleNotFoundError as error:
+        if error.name != "bashkit":
+            raise
+        host.err(f"fake_smolvm: {error}\n")
     except MemoryError:
         host.err("fake_smolvm: out of memory\n")
     except RecursionError:

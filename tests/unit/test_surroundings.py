@@ -194,6 +194,22 @@ def test_too_little_of_something_is_one_sentence(
     assert smolvm(lived, "machine", "ls").returncode == 0, "the store is whole"
 
 
+def test_a_guest_without_its_shell_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fake_smolvm.machines import guest_bash
+
+    def missing() -> None:
+        raise ModuleNotFoundError("bashkit is not installed: do so", name="bashkit")
+
+    env = {"HOME": str(tmp_path)}
+    for line in ("machine create box", "machine start --name box"):
+        assert in_process(env, *line.split())[0] == 0
+    monkeypatch.setattr(guest_bash, "_load", missing)
+    said = in_process(env, "machine", "exec", "--name", "box", "--", "sh", "-c", "echo hi")
+    assert said == (1, "", "fake_smolvm: bashkit is not installed: do so\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a full device")
 @pytest.mark.parametrize(
     ("argv", "code"),
