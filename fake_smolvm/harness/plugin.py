@@ -499,8 +499,12 @@ def fake_smolvm(
 
 
 @pytest.fixture
-def argv_snapshot(request: pytest.FixtureRequest, snapshot: SnapshotAssertion) -> SnapshotAssertion:
+def argv_snapshot(
+    request: pytest.FixtureRequest, snapshot: SnapshotAssertion
+) -> Iterator[SnapshotAssertion]:
     """A snapshot of command lines: `assert argv_snapshot == smolvm.calls`."""
     from fake_smolvm.harness.argv_snapshot import extension
+    from fake_smolvm.harness.drawn import watched
 
-    return snapshot.use_extension(extension(request))
+    with watched():
+        yield snapshot.use_extension(extension(request))
