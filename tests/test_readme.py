@@ -92,7 +92,7 @@ def test_options_are_there(pytester: pytest.Pytester) -> None:
 def test_what_it_points_to_is_there() -> None:
     links = re.findall(r"\]\((?!http)([^)]+)\)", README)
     files = re.findall(r"`((?:tests|benchmarks|cassettes)/[\w./]+|\w+\.md|\.ci/run)`", PROSE)
-    assert len(links) == 3
+    assert len(links) == 4
     assert len(files) >= 3
     for path in links + files:
         assert (ROOT / path).exists(), path

@@ -58,6 +58,7 @@ _HARMLESS_SIGNALS |= {signal.SIGPIPE, signal.SIGXFSZ}
 _MOMENT_SECONDS = 0.005
 
 _LONGEST_LINGER_SECONDS = 5.0
+"""How long a call that is over leaves its stdin open to a caller that does nothing about it."""
 _FRAMES_OF_A_START = 16
 """More than there are from asyncio to the step of Popen that this module does."""
 
@@ -116,6 +117,7 @@ class ThreadPopen(RealPopen):
                 creationflags, shell, *pipes_and_rest,
             )  # fmt: skip
             return
+        sys.audit("subprocess.Popen", executable or start.argv[0], start.argv, cwd, env)
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
         self._is_thread = self._child_created = True
         self.number = next(_NO_SUCH_PIDS)
