@@ -117,10 +117,10 @@ def guarded(body: Callable[[], int], host: Host) -> int:
     except OSError as error:
         where = "" if error.filename is None else f"{_shown(error.filename)}: "
         host.err(f"fake_smolvm: {where}{error.strerror} (os error {error.errno})\n")
-    except ModuleNotFoundError as error:
-        if error.name != "bashkit":
-            raise
-        host.err(f"fake_smolvm: {error}\n")
+    except EOFError:
+        # Python itself leaves such a file behind where the disk was full when it compiled one.
+        package = os.path.dirname(__file__)
+        host.err(f"fake_smolvm: a compiled file in {package} is cut short: remove __pycache__\n")
     except MemoryError:
         host.err("fake_smolvm: out of memory\n")
     except RecursionError:
@@ -195,8 +195,7 @@ def _run_command(matches: Matches, host: Host) -> int:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        host.err(f"Error: smolvm {' '.join(matches.command)} is not emulated\n")
-        return 1
+        raise LimitError(f"smolvm {' '.join(matches.command)} is not emulated") from None
     try:
         code: int = sys.modules[module].run(matches, host)
     except CommandError as error:

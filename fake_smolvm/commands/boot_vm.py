@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, LimitError
 from fake_smolvm.machines import serde
 from fake_smolvm.machines.paths import os_error_text
 
@@ -37,5 +37,5 @@ def run(matches: Matches, host: Host) -> int:
     except serde.JsonError as error:
         problem = f"parse boot config: {error}"
     else:
-        raise CommandError("fake_smolvm boots machines in a way of its own, from no boot file")
+        raise LimitError("machines are booted in a way of its own, from no boot file")
     raise CommandError(f"agent operation failed: {problem}")

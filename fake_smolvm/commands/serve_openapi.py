@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import LimitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 def run(_matches: Matches, _host: Host) -> int:
     """Say that there is nothing to describe."""
-    raise CommandError("fake_smolvm serves no HTTP API, and has no description of one")
+    raise LimitError("no HTTP API is served, and there is no description of one")

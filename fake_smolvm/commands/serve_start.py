@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, LimitError
 from fake_smolvm.values import is_at_most
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ def run(matches: Matches, _host: Host) -> int:
             f"config operation failed: parse listen address: invalid address '{listen}':"
             " expected a valid ADDR:PORT or a unix:// path"
         )
-    raise CommandError("fake_smolvm serves no HTTP API")
+    raise LimitError("no HTTP API is served")
 
 
 def _is_socket_address(text: str) -> bool:

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 
+from fake_smolvm.errors import LimitError, SetupError
 from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.guest_run import (
     KILLED,
@@ -40,6 +41,7 @@ _FAILED = 4
 _TIMED_OUT = 5
 _ASKED = 6
 _REFUSED = 7
+_TOLD = 8
 _HEAD = 5
 """Bytes of a frame before its content."""
 _POLL_SECONDS = 0.05
@@ -306,6 +308,9 @@ class _Relay:
             if kind == _REFUSED:
                 errno, _, path = content.decode("utf-8", "surrogateescape").partition(" ")
                 raise OSError(int(errno), os.strerror(int(errno)), path or None)
+            if kind == _TOLD:
+                name, _, message = content.decode("utf-8", "surrogateescape").partition(" ")
+                raise (SetupError if name == "SetupError" else LimitError)(message)
             if kind == _ASKED:
                 self._answer(content)
                 continue
@@ -425,14 +430,22 @@ def _live(
         run.linger()
     except ConnectionLostError:
         send(_LOST, 0)
-    except OSError as error:
-        content = f"{error.errno or 0} {error.filename or ''}".encode("utf-8", "surrogateescape")
-        send(_REFUSED, len(content), content)
     except BaseException as failure:  # noqa: BLE001 - the client raises it
-        content = repr(failure).encode()
-        send(_FAILED, len(content), content)
+        kind, content = _as_frame(failure)
+        send(kind, len(content), content)
     finally:
         os._exit(0)
+
+
+def _as_frame(failure: BaseException) -> tuple[int, bytes]:
+    """Return the kind and the content of the frame from which the client makes `failure` again."""
+    if isinstance(failure, (LimitError, SetupError)):
+        text = f"{type(failure).__name__} {failure.message}"
+        return _TOLD, text.encode("utf-8", "surrogateescape")
+    if isinstance(failure, OSError):
+        text = f"{failure.errno or 0} {failure.filename or ''}"
+        return _REFUSED, text.encode("utf-8", "surrogateescape")
+    return _FAILED, repr(failure).encode()
 
 
 def _bound() -> None:

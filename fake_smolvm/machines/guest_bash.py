@@ -11,6 +11,7 @@ import _thread
 import os
 import sys
 
+from fake_smolvm.errors import LimitError
 from fake_smolvm.machines.guest_commands import not_emulated_text
 
 TYPE_CHECKING = False
@@ -106,7 +107,7 @@ class Shell:
     ) -> None:
         """Make one for a script; `out` gets its output, `on_end` its own exit code.
 
-        Raises ModuleNotFoundError without bashkit.
+        Raises LimitError without bashkit.
         """
         bashkit = _load()
         self._out = out
@@ -465,10 +466,9 @@ def _load() -> Any:
         package = PathFinder.find_spec("bashkit")
         spec = package and PathFinder.find_spec(_MODULE, package.submodule_search_locations)
         if spec is None or spec.loader is None:
-            raise ModuleNotFoundError(
+            raise LimitError(
                 "bashkit is not installed; it is the shell of fake_smolvm's guests: "
-                "pip install 'smolvm-wrapper[testing]'",
-                name="bashkit",
+                "pip install 'smolvm-wrapper[testing]'"
             )
         sys.modules.setdefault("inspect", _Inspect("inspect"))
         module = spec.loader.create_module(spec)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError, SetupError
+from fake_smolvm.errors import LimitError, SetupError
 from fake_smolvm.machines import given
 
 TYPE_CHECKING = False
@@ -108,14 +108,14 @@ def find(env: Mapping[str, str], reference: str) -> Image | None:
 
 
 def check_known(env: Mapping[str, str], reference: str) -> None:
-    """Raise CommandError for an image that nobody says anything of, neither here nor in the test.
+    """Raise LimitError for an image that nobody says anything of, neither here nor in the test.
 
     Whether a registry has it, only the registry knows.
     """
     name = _full_name(reference)
     if not any(_fits(name, pattern) for data in _entries(env) for pattern in data["names"]):
-        raise CommandError(
-            f"fake_smolvm: it has no image {reference!r}, and asks no registry; provide it in the "
+        raise LimitError(
+            f"it has no image {reference!r}, and asks no registry; provide it in the "
             f"JSON file that ${VARIABLE} names: "
             f'[{{"names": ["{reference}"], "identity": "alpine"}}], or with "identity": null '
             "as one that is not to be had"

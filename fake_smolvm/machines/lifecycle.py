@@ -17,7 +17,7 @@ import sys
 import time
 from itertools import count
 
-from fake_smolvm.errors import CommandError, SetupError
+from fake_smolvm.errors import CommandError, LimitError, SetupError
 from fake_smolvm.machines import hazards, spare
 from fake_smolvm.machines.paths import os_error_text, read_small
 
@@ -399,7 +399,7 @@ def _spawn(paths: Paths, name: str) -> Process:
     reported = os.read(pid_here, 32)
     os.close(pid_here)
     if not reported:
-        raise CommandError("fake_smolvm: no process for a machine: too few files or processes left")
+        raise LimitError("no process for a machine: too few files or processes are left")
     pid = int(reported)
     seen = _look_at(pid)
     return Process(pid, None if seen is None else seen[0])

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["serve", "start"], "fake_smolvm serves no HTTP API"),
-        (["serve", "start", "-l", "[::1]:80"], "fake_smolvm serves no HTTP API"),
-        (["serve", "start", "-l", "a/b.sock"], "fake_smolvm serves no HTTP API"),
+        (["serve", "start"], "fake_smolvm: no HTTP API is served"),
+        (["serve", "start", "-l", "[::1]:80"], "fake_smolvm: no HTTP API is served"),
+        (["serve", "start", "-l", "a/b.sock"], "fake_smolvm: no HTTP API is served"),
         (
             ["serve", "start", "-l", "1.2.3.4:99999"],
             (
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
                 " expected a valid ADDR:PORT or a unix:// path"
             ),
         ),
-        (["serve", "openapi"], "fake_smolvm serves no HTTP API, and has no description of one"),
+        (
+            ["serve", "openapi"],
+            "fake_smolvm: no HTTP API is served, and there is no description of one",
+        ),
         (
             ["_boot-vm", "missing"],
             "agent operation failed: read boot config: No such file or directory (os error 2)",
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
 def test_what_is_not_for_the_user_says_so(fake: Fake, argv: list[str], said: str) -> None:
     (fake.cwd / "empty").touch()
     (fake.cwd / "struct").write_text("{}")
-    assert fake(*argv) == (1, "", f"Error: {said}\n")
+    voice = "" if said.startswith("fake_smolvm: ") else "Error: "
+    assert fake(*argv) == (1, "", f"{voice}{said}\n")
 
 
 def test_cleanup_ends_no_process_that_is_not_the_machines(fake: Fake) -> None:
