@@ -29,7 +29,7 @@ VARIABLES = {
     "FAKE_SMOLVM_NETWORK": "network.toml",
     "SMOLVM_CONFIG": "config.toml",
 }
-IMAGES = '[{"names": ["app:1"], "identity": "debian", "cmd": ["sh"], "env": ["A=1"], "layers": 2}]'
+IMAGES = '[{"names": ["app:1"], "identity": "debian", "env": ["A=1"], "layers": 2}]'
 SCENARIO = """
 [[fault]]
 command = "machine stop"
@@ -125,7 +125,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "machine start --name box",
         "machine start --name third",
         "machine stop --name third",
-        "pack create --image alpine -o p",
+        "pack create --image app:1 -o p",
     ):
         code, said = smolvm(home, *line.split())
         assert code == 0, said
