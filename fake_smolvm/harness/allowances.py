@@ -1,16 +1,15 @@
 """Allowances that nothing needed: what `smolvm_allows` says, held against what happened.
 
-A marker counts for all that it stands on: a function with all its parameters, a class, a module. It
-is judged when the last of those tests is over, if all of them ran and passed, in this process, on a
-fake that has the hazard. What the ini file allows is for the whole suite, and not judged.
+A marker counts for all that it stands on: a function with all its parameters, a class with those
+that inherit from it, a module; one that a hook has added is not judged. It is judged when the last
+of those tests is over, if all of them ran and passed, in this process, on a fake that has the
+hazard. What the ini file allows is for the whole suite, and not judged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from fake_smolvm.harness import hazards
 from fake_smolvm.harness.reading import number
@@ -19,6 +18,7 @@ from fake_smolvm.harness.words import UNUSED
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+    import pytest
     from _pytest.nodes import Node
 
 
@@ -35,6 +35,8 @@ class _Group:
     needed: set[str] = field(default_factory=set)
     could_be_seen: bool = False
     is_unsure: bool = False
+    incomplete: set[str] = field(default_factory=set)
+    """The tests whose last attempt did not come to its end."""
 
 
 class Allowances:
@@ -66,14 +68,20 @@ class Allowances:
     def note_incomplete(self, item: pytest.Item) -> None:
         """Note that a test did not come to its end, so that it might have needed anything."""
         for group in self._of(item):
-            group.is_unsure = True
+            group.incomplete.add(item.nodeid)
+
+    def begun(self, item: pytest.Item) -> None:
+        """Note that an attempt begins: what became of the one before is over."""
+        for group in self._of(item):
+            group.incomplete.discard(item.nodeid)
 
     def ended(self, item: pytest.Item) -> str | None:
         """Return what nothing needed, now that a test is over; None if all is well, or unknown."""
         texts = []
         for group in self._of(item):
             group.left.discard(item.nodeid)
-            if group.left or group.is_unsure or not group.could_be_seen or UNUSED in group.names:
+            is_unsure = group.is_unsure or group.incomplete or not group.could_be_seen
+            if group.left or is_unsure or UNUSED in group.names:
                 continue
             unneeded = group.names.keys() - group.needed
             texts += [
@@ -91,10 +99,21 @@ class Allowances:
 def _owned(node: Node) -> Iterator[tuple[Hashable, Node, pytest.Mark]]:
     """Return the markers of a node, each with its owner and what is the same for all it is on."""
     for owner, mark in node.iter_markers_with_node("smolvm_allows"):
-        key: Hashable = owner.nodeid
-        if isinstance(owner, pytest.Item) and not _is_of_a_parameter(owner, mark):
-            key = (owner.parent, getattr(owner, "originalname", None) or owner.name)
-        yield key, owner, mark
+        if is_written(owner, mark):
+            yield id(mark), owner, mark
+        elif _is_of_a_parameter(owner, mark):
+            yield owner.nodeid, owner, mark
+
+
+def is_written(owner: Any, mark: pytest.Mark) -> bool:
+    """Tell whether a marker stands in the source, on its owner or what that inherits from."""
+    made_of = getattr(owner, "obj", None)
+    for one in getattr(made_of, "__mro__", (made_of,)):
+        written = getattr(one, "__dict__", {}).get("pytestmark", ())
+        written = written if isinstance(written, list | tuple) else [written]
+        if any(mark is getattr(it, "mark", it) for it in written):
+            return True
+    return False
 
 
 def _is_of_a_parameter(item: Any, mark: pytest.Mark) -> bool:

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm import DEFAULT_VERSION
-from fake_smolvm.harness import calls, leftovers, words
+from fake_smolvm.harness import calls, leftovers, masked, words
 from fake_smolvm.harness.faults import Faults
 from fake_smolvm.harness.journal import Journal
 from fake_smolvm.harness.machine import Machine
@@ -84,10 +84,21 @@ class SmolvmFixture:
         """Run `smolvm` with `argv` as a user would; output is captured as text.
 
         `options` are those of `subprocess.run`. A failure is no exception unless `check=True`.
+
+        Raises:
+            subprocess.CalledProcessError: With `check=True`, if it fails; secrets are masked.
+            subprocess.TimeoutExpired: With `timeout=`, likewise.
         """
+        __tracebackhide__ = True
         options = {"capture_output": True, "text": True, "check": False, **options}
         result: subprocess.CompletedProcess[str]
-        result = subprocess.run(["smolvm", *argv], **options)  # noqa: PLW1510  check is in options
+        try:
+            result = subprocess.run(["smolvm", *argv], **options)  # noqa: PLW1510  it is in options
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            error.cmd = masked.hidden(["smolvm", *argv])
+            error.args = tuple(error.cmd if isinstance(it, list) else it for it in error.args)
+            # The standard library's own frames would show what they were given.
+            raise error.with_traceback(None) from None
         return result
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from fake_smolvm.harness.settings import HOMES, Run, Wish, chosen, run_outside_p
 from fake_smolvm.harness.verdict import SANDBOX, Life, lived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
     from fake_smolvm.harness.cassette import Cassette
@@ -256,6 +257,8 @@ def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tu
         RuntimeError: What was started in it would never get there.
     """
     _check_given(wish, allows)
+    if not isinstance(binary, str | os.PathLike | None):
+        raise ValueError(f"binary is the path of a smolvm, not {binary!r}")  # noqa: TRY004
     config = plugin.CONFIGS[-1] if plugin.CONFIGS else None
     if config is not None and _in_process_answers(config):
         raise RuntimeError(_NEVER_CALLED.format(SANDBOX))
@@ -288,6 +291,10 @@ def _check_given(wish: Wish, allows: Mapping[str, str]) -> None:
                              ("home", wish.home, HOMES)):  # fmt: skip
         if word is not None and word not in valid:
             raise ValueError(words.unknown(key, word, valid))
+    if not isinstance(allows, Mapping):
+        raise ValueError(  # noqa: TRY004
+            f"allows names what may happen, and why: {{'leak': '...'}}, not {allows!r}"
+        )
     for name, reason in allows.items():
         words.checked_allowance(name)
         if not words.checked_text("a reason", reason).strip():

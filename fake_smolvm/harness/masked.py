@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from fake_smolvm.harness.secrets import MASK, unscrambled
+from fake_smolvm.harness.secrets import MASK, masked_argv, unscrambled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,6 +95,14 @@ class Masked(str):
 def revealed(word: str) -> str:
     """Return a word as it was, not to be shown or stored."""
     return word._word if isinstance(word, Masked) else word  # noqa: SLF001
+
+
+def hidden(argv: Sequence[str]) -> list[str]:
+    """Return a command line that shows no secret, and equals what it was."""
+    return [
+        Masked(shown, word) if shown.endswith(MASK) else word
+        for word, shown in zip(argv, masked_argv(argv), strict=True)
+    ]
 
 
 def differing(words: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -245,6 +245,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             del item.stash[key]
     item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
     item.config.stash[NODES][:] = [item]
+    if ALLOWANCES in item.config.stash:
+        item.config.stash[ALLOWANCES].begun(item)
     for life in lives_of(item.config):
         life.note_start(item)
     names = set(OURS).intersection(getattr(item, "fixturenames", ()))
@@ -310,7 +312,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 def _needless(item: pytest.Item) -> str | None:
     """Return what the markers of a test that has passed said for nothing."""
-    own = [mark for mark in item.own_markers if mark.name in ("smolvm", "smolvm_allows")]
+    from fake_smolvm.harness.allowances import is_written
+
+    own = [
+        mark
+        for mark in item.own_markers
+        if mark.name in ("smolvm", "smolvm_allows") and is_written(item, mark)
+    ]
     if own and FIXTURE not in item.stash:
         return (
             f"the marker {own[0].name} of this test did nothing: it uses none of "

@@ -35,6 +35,7 @@ LONGEST_MESSAGE = 20_000
 """Characters of a failure's message that are shown."""
 LONGEST_GIST = 300
 """Characters of a message's first line that are shown apart from it."""
+_HEAD_BYTES = 1000
 
 _PHASES = {"call": "the test", CRASH: "the process that ran it"}
 
@@ -307,6 +308,8 @@ def _what_is_wrong(named: str, path: str) -> str:
     if os.path.isdir(path) or named.endswith(os.sep):
         return f"is a folder: name a file, such as {os.path.join(named, 'report.html')}"
     try:
+        if os.path.isfile(path) and not _is_a_report(path):
+            return "is there already, and no report: name another file, or remove it"
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         # Anything else cannot be a file's name.
@@ -319,6 +322,13 @@ def _what_is_wrong(named: str, path: str) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"cannot be written: {folder} may not be written by this user"
     return ""
+
+
+def _is_a_report(path: str) -> bool:
+    """Tell whether a file may be replaced: one of an earlier run, or an empty one."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return not head or b"<title>smolvm" in head
 
 
 def _write(path: str, text: str) -> None:

@@ -25,9 +25,7 @@ REFUSE = ["smolvm", "machine", "delete", "box"]
 LARGE = b"x" * (3 * KEPT)
 CUT = b"x" * KEPT + b"\n[\xe2\x80\xa6 131072 more bytes]"
 
-pytestmark = pytest.mark.smolvm_allows(
-    "leak", "H7", "H10", reason="not what this is about"
-)
+pytestmark = pytest.mark.smolvm_allows("leak", "H7", "H10", reason="not what this is about")
 
 
 def test_environment_as_it_was_given(either: SmolvmFixture) -> None:
@@ -316,3 +314,12 @@ def test_line_separators_in_what_is_noted(either: SmolvmFixture, tmp_path: Path)
     assert either.run("machine", "start", "--name", "a\u2028b").returncode == 3
     assert either.calls[2].argv[3] == name
     either.run("machine", "stop", "--name", "box")
+
+
+def test_failure_of_run_shows_no_secret(either: SmolvmFixture) -> None:
+    secret = "hunter" + str(22)  # the traceback shows the source as well
+    argv = ["machine", "exec", "-e", f"TOKEN={secret}", "--", "x"]
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        either.run(*argv, check=True)
+    assert secret not in f"{failure.value}{failure.value!r}{failure.getrepr(style='long')}"
+    assert failure.value.cmd == ["smolvm", *argv]

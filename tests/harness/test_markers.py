@@ -37,7 +37,10 @@ def collected(
         ("smolvm(cli=8)", 'cli is a version of smolvm such as "0.8.0"*'),
         ('smolvm(cli="new")', 'cli is a version of smolvm such as "0.8.0"*'),
         ('smolvm(home="kept")', "'kept' is no home; did you mean 'keep'[?]*"),
-        ('smolvm_allows("H99", reason="x")', "'H99' is no hazard*There are: H1, *, process, unused"),
+        (
+            'smolvm_allows("H99", reason="x")',
+            "'H99' is no hazard*There are: H1, *, process, unused",
+        ),
         ('smolvm_allows("Leak", reason="x")', "'Leak' is no hazard; did you mean 'leak'[?]*"),
         ('smolvm_allows(3, reason="x")', "3 is no hazard*"),
         ('smolvm_allows(["H3"], reason="x")', "is no hazard*"),

@@ -31,6 +31,7 @@ def test_bad(smolvm):
 
 def test_without(): pass
 """
+OLDER = "<title>smolvm: an older one</title>"
 FAILS = "def test_fails(fake_smolvm): assert 1 == 2, 'to be seen'\n"
 
 
@@ -331,7 +332,7 @@ def test_folders_are_made_and_the_page_replaced(pytester: pytest.Pytester) -> No
         done.stdout.fnmatch_lines(["*to be seen*", f"*smolvm report: {report}*"])
         assert "to be seen" in report.read_text(encoding="utf-8")
         assert [path.name for path in report.parent.iterdir()] == ["report.html"]
-        report.write_text("an older one", encoding="utf-8")
+        report.write_text(OLDER, encoding="utf-8")
 
 
 def test_the_folder_is_where_pytest_was_started(pytester: pytest.Pytester) -> None:
@@ -393,7 +394,7 @@ def test_a_failed_write_leaves_the_older_page(
     pytester: pytest.Pytester, report: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(FAILS)
-    report.write_text("an older one", encoding="utf-8")
+    report.write_text(OLDER, encoding="utf-8")
 
     def no_replacing(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -401,5 +402,15 @@ def test_a_failed_write_leaves_the_older_page(
     monkeypatch.setattr("fake_smolvm.harness.reporter.os.replace", no_replacing)
     done = pytester.runpytest("-p", "no:cacheprovider", "--smolvm-report=report.html")
     done.stdout.fnmatch_lines(["*cannot be written: No space left on device*"])
-    assert report.read_text(encoding="utf-8") == "an older one"
+    assert report.read_text(encoding="utf-8") == OLDER
     assert not list(pytester.path.glob(".smolvm-report*"))
+
+
+def test_a_file_that_is_no_report_is_not_replaced(pytester: pytest.Pytester) -> None:
+    path = pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest("--smolvm-report", path.name)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --smolvm-report=*.py: is there already, and no report: *"])
+    assert path.read_text(encoding="utf-8") == "def test_it(): pass"
+    for _ in range(2):
+        assert pytester.runpytest("--smolvm-report=report.html").ret == 0

@@ -214,3 +214,57 @@ def test_an_allowance_is_for_all_that_it_stands_on(
 def test_an_allowance_of_what_a_version_has_not(pytester: pytest.Pytester) -> None:
     write(pytester, 'run("machine ls")', '@pytest.mark.smolvm_allows("H5", reason="0.8.0")')
     pytester.runpytest("--smolvm-cli=1.4.0").assert_outcomes(passed=2)
+
+
+def test_an_allowance_of_a_base_class_is_for_all_that_inherit_it(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.smolvm_allows("leak", reason="x")
+        class Base:
+            def test_it(self, fake_smolvm):
+                if type(self) is TestOne:
+                    fake_smolvm.run("machine", "create", "a")
+
+        class TestOne(Base): pass
+        class TestTwo(Base): pass
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_markers_that_a_hook_adds_are_not_judged(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.smolvm("fake"))
+                item.add_marker(pytest.mark.smolvm_allows("leak", reason="x"))
+        """
+    )
+    pytester.makepyfile("def test_one(fake_smolvm): pass\ndef test_two(): pass")
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_a_rerun_is_judged_whatever_became_of_the_first_attempt(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import itertools, pytest
+
+        number = itertools.count()
+
+        @pytest.mark.smolvm_allows("leak", reason="x")
+        def test_it(fake_smolvm):
+            assert next(number)
+        """
+    )
+    result = pytester.runpytest("--reruns=1")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*test_it allows 'leak' (x), and nothing needed it"])
