@@ -218,7 +218,8 @@ def _stdin(name: str, given: Any) -> Any:
             _refuse(name, wanted, given)
         return given
     if isinstance(given, (str, dict)) or not hasattr(given, "__iter__"):
-        _refuse(name, wanted, given)
+        # What is handed over may be secret.
+        raise UsageError(f"`{name}` wants {wanted}, not {_kind(given)}")
     for at, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
         if not isinstance(one, (bytes, bytearray, memoryview)):
             raise UsageError(f"`{name}[{at}]` wants bytes, not {_kind(one)}")

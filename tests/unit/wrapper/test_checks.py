@@ -184,6 +184,9 @@ def test_a_file_that_cannot_be_read(call: Any, stub: Any, tmp_path: Path) -> Non
 
 
 def test_an_iterator_of_something_else(client: Any, stub: Any) -> None:
+    with pytest.raises(UsageError, match=r"`stdin` wants bytes, .* not str") as failure:
+        client(stub.path).machine_exec("vm", ["x"], stdin="hunter22")
+    assert "hunter22" not in str(failure.value)
     stub.does("sys.stdin.read()")
     with pytest.raises(UsageError, match="`stdin` wants bytes, and gave str"):
         client(stub.path).machine_exec("vm", ["x"], stdin=iter(["text"]))
