@@ -304,10 +304,12 @@ class Run:
             number = self._stdin.fileno()
         except OSError:
             return self._read(1 << 20) or None
-        import select
+        from select import POLLIN, poll
 
+        waiting = poll()  # `select` knows no descriptor above 1,023
+        waiting.register(number, POLLIN)
         deadline = time.monotonic() + seconds
-        while not select.select([number], [], [], min(seconds, _POLL_SECONDS))[0]:
+        while not waiting.poll(min(seconds, _POLL_SECONDS) * 1000):
             if self._stop:
                 raise Stopped
             if time.monotonic() >= deadline:

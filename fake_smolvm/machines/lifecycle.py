@@ -410,7 +410,7 @@ def _keep(paths: Paths, name: str, store: tuple[int, int], report: int) -> None:
 
     The keeper also buries it, at once, which the first process of many containers never does.
     """
-    from select import select
+    from select import POLLIN, poll
 
     _detach(report)
     # Each end of these reads as closed once the process that has the other end is gone.
@@ -425,7 +425,9 @@ def _keep(paths: Paths, name: str, store: tuple[int, int], report: int) -> None:
     os.close(machine_end)
     os.write(report, str(pid).encode())
     os.close(report)
-    while not select([machine_lives], [], [], _WATCH_SECONDS)[0]:
+    life = poll()  # `select` knows no descriptor above 1,023
+    life.register(machine_lives, POLLIN)
+    while not life.poll(_WATCH_SECONDS * 1000):
         if not _is_there(paths, store):
             os.kill(pid, 9)
             break

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytest_rerunfailures import ServerStatusDB, StatusDB
 
 import fake_smolvm
 
@@ -47,6 +49,23 @@ case "$*" in
   *) echo "error: unrecognized '$*'" >&2; exit 2;;
 esac
 """
+
+
+class ServerOnceAsked(StatusDB):
+    """The server by which pytest-rerunfailures hears of its workers, opened when there are some."""
+
+    @cached_property
+    def server(self) -> ServerStatusDB:
+        return ServerStatusDB()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.server, name)
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no run in a test leave a server behind: pytest-rerunfailures never closes it."""
+    monkeypatch.setattr("pytest_rerunfailures.ServerStatusDB", ServerOnceAsked)
 
 
 @pytest.fixture(params=["smolvm", "fake_smolvm"])

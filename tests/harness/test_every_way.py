@@ -12,6 +12,7 @@ import multiprocessing.forkserver
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -27,7 +28,7 @@ import trio
 import uvloop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fake_smolvm.harness.fixture import SmolvmFixture
 
@@ -658,7 +659,9 @@ def stopped(smolvm: SmolvmFixture, _: Path) -> str:
     with subprocess.Popen(LS, stdout=subprocess.PIPE) as process:
         os.kill(process.pid, signal.SIGSTOP)
         # Its output is what the thread says; a process that is stopped never says anything.
-        ready, _, _ = select.select([process.stdout], [], [], GENEROUS_SECONDS if is_thread else 1)
+        said = select.poll()
+        said.register(process.stdout, select.POLLIN)
+        ready = said.poll((GENEROUS_SECONDS if is_thread else 1) * 1000)
         os.kill(process.pid, signal.SIGCONT)
         process.communicate()
     return "goes on" if ready else "silent"
@@ -736,3 +739,30 @@ def test_what_the_table_says(either: SmolvmFixture, tmp_path: Path, row: str) ->
     assert on_path != in_process
     is_thread = type(either).__name__ == "InProcessFixture"
     assert function(either, tmp_path) == (in_process if is_thread else on_path)
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """More than `select` can tell apart, as a long suite may leave them open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]), before[1]))
+    null = os.open(os.devnull, os.O_RDONLY)
+    opened = [null, *(os.dup(null) for _ in range(1100))]
+    yield
+    for one in opened:
+        os.close(one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_beside_many_open_files(either: SmolvmFixture) -> None:
+    either.run("machine", "create", "box", check=True)
+    either.run("machine", "start", "--name", "box", check=True)
+    with subprocess.Popen(
+        ["smolvm", "machine", "exec", "--name", "box", "-i", "--", "sh", "-c", "read it; echo $it"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.communicate(b"given\n")[0] == b"given\n"
+    either.run("machine", "stop", "--name", "box", check=True)
+    either.run("machine", "delete", "-f", "box", check=True)

@@ -9,7 +9,7 @@ import subprocess
 import tomllib
 from itertools import groupby
 from pathlib import Path
-from select import select
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
 from player import FAKE, RECORDED_HOST_BINARY, STEP_TIMEOUT_SECONDS, Said, Sandbox, differences
@@ -138,8 +138,10 @@ class Stage:
 
 def _wait_for_output(step: dict[str, Any], process: subprocess.Popen[bytes]) -> None:
     """Wait until a step says the first of what it said before it was disturbed."""
-    if step["stdout"]:
-        select([process.stdout], [], [], STEP_TIMEOUT_SECONDS)
+    if step["stdout"] and process.stdout:
+        said = poll()
+        said.register(process.stdout, POLLIN)
+        said.poll(STEP_TIMEOUT_SECONDS * 1000)
 
 
 def _give_up_on(process: subprocess.Popen[bytes]) -> None:

@@ -255,13 +255,13 @@ time.sleep(600)
 
 @pytest.fixture
 def time_is_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
-    """Has a host timeout of 1 second be over when something has happened, and not before."""
+    """Has a host timeout of 1.5 seconds be over when something has happened, and not before."""
 
     def when(happened: Callable[[], bool]) -> None:
         left = Deadline.left
 
         def until(self: Deadline) -> float:
-            if self.seconds != 1:
+            if self.seconds != 1.5:
                 return left(self)
             if happened():
                 raise TimeoutError
@@ -278,13 +278,13 @@ def test_host_timeout_kills_the_group_and_keeps_the_output(
 ) -> None:
     said: list[tuple[str, bytes]] = []
     ways = {
-        "call": lambda: client(stub.path).machine_exec("vm", ["x"], host_timeout="1000ms"),
-        "client": lambda: client(stub.path, host_timeout=1).machine_ls(),
-        "stream": lambda: said.extend(client(stub.path).stream("vm", ["x"], host_timeout=1)),
+        "call": lambda: client(stub.path).machine_exec("vm", ["x"], host_timeout="1500ms"),
+        "client": lambda: client(stub.path, host_timeout=1.5).machine_ls(),
+        "stream": lambda: said.extend(client(stub.path).stream("vm", ["x"], host_timeout=1.5)),
     }
     stub.does(FAMILY)
     time_is_over(lambda: ["said"] in stub.calls)
-    with pytest.raises(HostTimeoutError, match="killed after 1 s") as failure:
+    with pytest.raises(HostTimeoutError, match=r"killed after 1\.5 s") as failure:
         ways[how]()
     assert failure.value.stderr == "last words\n"
     stdout = dict(said)["stdout"].decode() if how == "stream" else failure.value.stdout
@@ -317,7 +317,7 @@ def test_a_process_that_left_the_group_does_not_hold_us_up(
     does = "while True: os.write(1, b'x' * 65536)" if floods else "print('x'); time.sleep(600)"
     stub.does(LEFT_THE_GROUP.format(does=does))
     time_is_over(lambda: len(stub.calls) == 2)
-    one = client(stub.path, host_timeout=1)
+    one = client(stub.path, host_timeout=1.5)
     with pytest.raises(HostTimeoutError):
         _ = one.machine_exec("vm", ["x"]) if how == "call" else list(one.stream("vm", ["x"]))
     left = stub.calls[1][0]
@@ -367,9 +367,9 @@ def test_the_host_timeout_holds_while_it_floods(
 ) -> None:
     stub.does(f"while True: os.write({stream}, b'x' * 65536) and note('x')")
     ways = {
-        "call": lambda: client(stub.path).machine_exec("vm", ["x"], host_timeout=1),
-        "client": lambda: client(stub.path, host_timeout=1).machine_ls(),
-        "stream": lambda: [0 for _ in client(stub.path).stream("vm", ["x"], host_timeout=1)],
+        "call": lambda: client(stub.path).machine_exec("vm", ["x"], host_timeout=1.5),
+        "client": lambda: client(stub.path, host_timeout=1.5).machine_ls(),
+        "stream": lambda: [0 for _ in client(stub.path).stream("vm", ["x"], host_timeout=1.5)],
     }
     time_is_over(lambda: len(stub.calls) > 50)
     with pytest.raises(HostTimeoutError) as failure:
