@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
-    from fake_smolvm import values
     from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.grammars import value_parsers
 else:
-    values = LazyModule("fake_smolvm.values")
+    value_parsers = LazyModule("fake_smolvm.grammars.value_parsers")
 
 VERSION_VARIABLE = "FAKE_SMOLVM_VERSION"
 SCENARIO_VARIABLE = "FAKE_SMOLVM_SCENARIO"
 
 
 VALUE_PARSERS: Mapping[str, Callable[[str], object]] = {
-    "byte_size": lambda text: values.byte_size(text),  # noqa: PLW0108 - loads it
-    "cidr": lambda text: values.cidr(text),  # noqa: PLW0108 - loads it
-    "duration": lambda text: values.duration(text),  # noqa: PLW0108 - loads it
-    "gpu_vram_mib": lambda text: values.gpu_vram_mib(text),  # noqa: PLW0108 - loads it
-    "image": lambda text: values.image(text),  # noqa: PLW0108 - loads it
-    "ipv4": lambda text: values.ipv4(text),  # noqa: PLW0108 - loads it
-    "port_mapping": lambda text: values.port_mapping(text),  # noqa: PLW0108 - loads it
+    "byte_size": lambda text: value_parsers.byte_size(text),  # noqa: PLW0108 - loads it
+    "cidr": lambda text: value_parsers.cidr(text),  # noqa: PLW0108 - loads it
+    "duration": lambda text: value_parsers.duration(text),  # noqa: PLW0108 - loads it
+    "gpu_vram_mib": lambda text: value_parsers.gpu_vram_mib(text),  # noqa: PLW0108 - loads it
+    "image": lambda text: value_parsers.image(text),  # noqa: PLW0108 - loads it
+    "ipv4": lambda text: value_parsers.ipv4(text),  # noqa: PLW0108 - loads it
+    "port_mapping": lambda text: value_parsers.port_mapping(text),  # noqa: PLW0108 - loads it
 }
 """smolvm's own value types, by their names in the grammars; the module is loaded at first use."""
 

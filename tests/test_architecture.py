@@ -18,12 +18,14 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "smolvm_wrapper": set(),
     "fake_smolvm": {"fake_smolvm"},
-    "fake_smolvm.clap": set(),
-    "fake_smolvm.grammars": {"fake_smolvm.clap", "fake_smolvm.fastjson"},
+    "fake_smolvm.rust": set(),
+    "fake_smolvm.clap": {"fake_smolvm.rust"},
+    "fake_smolvm.grammars": {"fake_smolvm.clap", "fake_smolvm.fastjson", "fake_smolvm.rust"},
     "fake_smolvm.machines": {
         "fake_smolvm.errors",
         "fake_smolvm.fastjson",
-        "fake_smolvm.values",
+        "fake_smolvm.grammars.value_parsers",
+        "fake_smolvm.rust",
         "_sha2",  # Python's own, from 3.12 on;
         "_sha256",  # until then
         "bashkit",
@@ -37,7 +39,7 @@ MAY_IMPORT = {
         "fake_smolvm.fastjson",
         "fake_smolvm.host",
         "fake_smolvm.machines",
-        "fake_smolvm.values",
+        "fake_smolvm.rust",
     },
     "fake_smolvm.scenarios": {
         "fake_smolvm.clap",

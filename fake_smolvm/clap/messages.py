@@ -10,11 +10,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from fake_smolvm.clap import ansi
     from fake_smolvm.clap.grammar import Arg, Command
     from fake_smolvm.clap.parser import Reader
+    from fake_smolvm.rust import anstream, strsim
 else:
-    ansi = LazyModule("fake_smolvm.clap.ansi")
+    anstream = LazyModule("fake_smolvm.rust.anstream")
+    strsim = LazyModule("fake_smolvm.rust.strsim")
 
 # clap styles its texts and its output stream takes the styles out again, with whatever else in the
 # text looks like one; so they must stand where clap's stand.
@@ -227,7 +228,7 @@ def _error(
         for style in _STYLES:
             text = text.replace(style, "")
     else:
-        text = ansi.stripped(text)
+        text = anstream.stripped(text)
     return ParseExit(2, stderr=text)
 
 
@@ -272,32 +273,7 @@ def _option_of_subcommand(line: Reader, name: str, rest: Sequence[str]) -> str:
 
 def _similar(text: str, candidates: Iterable[str]) -> list[str]:
     """Give the candidates like `text`, the most similar last."""
-    rated = [(jaro(text, candidate), candidate) for candidate in candidates]
+    rated = [(strsim.jaro(text, candidate, least=_SIMILAR), candidate) for candidate in candidates]
     near = [pair for pair in rated if pair[0] > _SIMILAR]
     near.sort(key=lambda pair: pair[0])
     return [candidate for _, candidate in near]
-
-
-def jaro(left: str, right: str) -> float:
-    """Give the Jaro similarity of two texts, from 0 to 1."""
-    if not left or not right:
-        return 1.0 if left == right else 0.0
-    shorter = min(len(left), len(right))
-    # No pair can be more similar than this; it spares enormous texts the search below.
-    if (shorter / len(left) + shorter / len(right) + 1.0) / 3.0 <= _SIMILAR:
-        return 0.0
-    reach = max(max(len(left), len(right)) // 2 - 1, 0)
-    taken = [False] * len(right)
-    matched_left: list[str] = []
-    for index, letter in enumerate(left):
-        for other in range(max(index - reach, 0), min(len(right), index + reach + 1)):
-            if right[other] == letter and not taken[other]:
-                taken[other] = True
-                matched_left.append(letter)
-                break
-    matches = len(matched_left)
-    if not matches:
-        return 0.0
-    matched_right = [letter for letter, is_taken in zip(right, taken, strict=True) if is_taken]
-    swapped = sum(a != b for a, b in zip(matched_left, matched_right, strict=True)) // 2
-    return (matches / len(left) + matches / len(right) + (matches - swapped) / matches) / 3.0

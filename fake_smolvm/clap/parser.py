@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from fake_smolvm.clap import integers, messages, pages, validator
+    from fake_smolvm.clap import messages, pages, validator
     from fake_smolvm.clap.grammar import Arg, Command, Grammar
+    from fake_smolvm.rust import integers
 
     ValueParsers = Mapping[str, Callable[[str], object]]
 else:
-    integers = LazyModule("fake_smolvm.clap.integers")
+    integers = LazyModule("fake_smolvm.rust.integers")
     messages = LazyModule("fake_smolvm.clap.messages")
     pages = LazyModule("fake_smolvm.clap.pages")
     validator = LazyModule("fake_smolvm.clap.validator")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from fake_smolvm.errors import CommandError, LimitError
-from fake_smolvm.machines import serde
 from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.rust import serde_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def run(matches: Matches, host: Host) -> int:
     """Refuse a boot file that is none; boot nothing from one that is."""
     try:
         with open(os.path.join(host.cwd, matches["config"]), "rb") as file:
-            serde.read_struct(file.read(), "BootConfig", _REQUIRED)
+            serde_json.read_struct(file.read(), "BootConfig", _REQUIRED)
     except OSError as error:
         problem = f"read boot config: {os_error_text(error)}"
-    except serde.JsonError as error:
+    except serde_json.JsonError as error:
         problem = f"parse boot config: {error}"
     else:
         raise LimitError("machines are booted in a way of its own, from no boot file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fake_smolvm.errors import CommandError, LimitError
-from fake_smolvm.values import is_at_most
+from fake_smolvm.rust.std import is_at_most
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -174,12 +174,12 @@ class Manifest:
 
         Raises ArtifactError for what is not JSON, lacks a field, or has one of another type.
         """
-        from fake_smolvm.machines import serde
+        from fake_smolvm.rust import serde_json
 
         required = [name for name, (_, must_be) in _FIELDS.items() if must_be]
         try:
-            found = serde.read_struct(data, "PackManifest", required)
-        except serde.JsonError as error:
+            found = serde_json.read_struct(data, "PackManifest", required)
+        except serde_json.JsonError as error:
             raise ArtifactError(f"JSON error: {error}") from None
         for name, (kind, _) in _FIELDS.items():
             if name in found and not _is_a(kind, found[name]):

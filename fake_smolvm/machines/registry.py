@@ -5,7 +5,7 @@ No registry is ever asked: nothing leaves the host.
 
 from __future__ import annotations
 
-from fake_smolvm.values import is_at_most
+from fake_smolvm.rust.std import is_at_most
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fake_smolvm.machines.record import Record
-    from fake_smolvm.machines.toml_places import Node, Span
+    from fake_smolvm.rust.toml_tables import Node, Span
 
 _U8, _U16, _U32, _U64 = (2**bits - 1 for bits in (8, 16, 32, 64))
 _LIST = "a list of strings"
@@ -140,7 +140,7 @@ class Smolfile:
         return all_volumes, [_trimmed(spec) for spec in all_env]
 
     def _ports(self) -> list[tuple[int, int]]:
-        from fake_smolvm.values import port_mapping
+        from fake_smolvm.grammars.value_parsers import port_mapping
 
         specs = self.sections["dev"].get("ports") or self.data.get("ports", ())
         try:
@@ -149,7 +149,7 @@ class Smolfile:
             raise CommandError(f"config operation failed: smolfile ports: {error}") from None
 
     def _merge_network(self, record: Record) -> None:
-        from fake_smolvm.values import cidr
+        from fake_smolvm.grammars.value_parsers import cidr
 
         network = self.sections["network"]
         try:
@@ -204,7 +204,7 @@ class _MistakenError(Exception):
 
 def _worded(raw: bytes, error: Exception) -> str:
     """What 0.8.0 says of a text that was refused with `error`."""
-    from fake_smolvm.machines.toml_places import TomlError, parse, report
+    from fake_smolvm.rust.toml import TomlError, parse, report
 
     try:
         places = parse(raw)
@@ -313,10 +313,9 @@ def _either(*values: Any) -> Any:
 
 def _trimmed(spec: str) -> str:
     """Without the white space around it, as Rust has it."""
-    return spec.strip(
-        "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
-        "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-    )
+    from fake_smolvm.rust.std import WHITE_SPACE
+
+    return spec.strip(WHITE_SPACE)
 
 
 def _seconds(text: str | None) -> int | None:

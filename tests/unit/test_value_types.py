@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.values import (
+from fake_smolvm.grammars.value_parsers import (
     byte_size,
     cidr,
     duration,

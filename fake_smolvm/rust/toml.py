@@ -10,12 +10,13 @@ from __future__ import annotations
 import tomllib
 from functools import partial
 
+from fake_smolvm.rust.toml_tables import MistakeError, Node, Tables, insert
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable
 
-    Span: TypeAlias = tuple[int, int]
+    from fake_smolvm.rust.toml_tables import Span
 
 _RECURSION_LIMIT = 80
 _MANY_DIGITS = 1000
@@ -40,53 +41,18 @@ class TomlError(Exception):
         super().__init__(report(text, span, message))
 
 
-class Node:
-    """A value in the text; `span` is None for a table that only the keys below it speak of."""
-
-    __slots__ = ("dotted", "implicit", "items", "kind", "span")
-
-    def __init__(self, kind: str, span: Span | None = None) -> None:
-        self.kind = kind
-        """"string", "integer", "float", "boolean", "datetime", "array", "inline table", "table"
-        or "array of tables"."""
-        self.span = span
-        self.items: dict[str | int, tuple[Span | None, Node]] = {}
-        """Of a table, by key: the key's place and the value. Of an array, by index."""
-        self.implicit = False
-        self.dotted = False
-
-
 def parse(text: bytes) -> Node:
     """Find everything's place; raises TomlError when `text`, which is UTF-8, is not TOML."""
     reader = _Reader(text)
     try:
         return reader.document()
-    except _MistakeError as mistake:
+    except MistakeError as mistake:
         at = end = reader.at
         while at < len(text) and text[at] & 0xC0 == _CONTINUES:
             at -= 1
         while end < len(text) and (end == at or text[end] & 0xC0 == _CONTINUES):
             end += 1
         raise TomlError(text, (at, end), mistake.message()) from None
-
-
-class _MistakeError(Exception):
-    """The text is wrong where the reader stands; unless that is final, other readings are tried."""
-
-    def __init__(self, cause: str = "", *, final: bool = False) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.final = final
-        self.label = ""
-        self.expected: list[str] = []
-
-    def message(self) -> str:
-        lines = [f"invalid {self.label}"] if self.label else []
-        if self.expected:
-            lines.append(f"expected {', '.join(self.expected)}")
-        if self.cause:
-            lines.append(self.cause)
-        return "\n".join(lines)
 
 
 class _In:
@@ -103,7 +69,7 @@ class _In:
         pass
 
     def __exit__(self, _: object, mistake: BaseException | None, __: object) -> None:
-        if isinstance(mistake, _MistakeError):
+        if isinstance(mistake, MistakeError):
             mistake.label = mistake.label or self.label
             mistake.expected += self.expected
             mistake.final = mistake.final or self.final
@@ -134,13 +100,13 @@ class _Reader:
 
     def take(self, what: bytes) -> None:
         if not self.looks_at(what):
-            raise _MistakeError
+            raise MistakeError
         self.at += len(what)
 
     def one_of(self, letters: bytes) -> int:
         letter = self.peek()
         if not letter or letter not in letters:
-            raise _MistakeError
+            raise MistakeError
         self.at += 1
         return letter[0]
 
@@ -150,7 +116,7 @@ class _Reader:
         while end < limit and self.text[end] in letters:
             end += 1
         if end - start < least:
-            raise _MistakeError
+            raise MistakeError
         self.at = end
         return self.text[start:end]
 
@@ -159,7 +125,7 @@ class _Reader:
         start = self.at
         try:
             read()
-        except _MistakeError as mistake:
+        except MistakeError as mistake:
             if mistake.final:
                 raise
             self.at = start
@@ -171,7 +137,7 @@ class _Reader:
         for read in readers[:-1]:
             try:
                 return read()
-            except _MistakeError as mistake:
+            except MistakeError as mistake:
                 if mistake.final:
                     raise
             self.at = start
@@ -189,7 +155,7 @@ class _Reader:
             if self.text[self.at - 1 : self.at] == b"\r":
                 self.take(b"\n")
                 return
-        raise _MistakeError
+        raise MistakeError
 
     def comment(self) -> None:
         self.take(b"#")
@@ -197,7 +163,7 @@ class _Reader:
 
     def line_end(self) -> None:
         if not self.maybe(self.newline) and self.peek():
-            raise _MistakeError
+            raise MistakeError
 
     def rest_of_line(self) -> None:
         self.space()
@@ -218,7 +184,7 @@ class _Reader:
     # The document
 
     def document(self) -> Node:
-        tables = _Tables()
+        tables = Tables()
         self.space()
         while self.peek():
             start = self.at
@@ -233,7 +199,7 @@ class _Reader:
             elif letter in (b"\n", b"\r"):
                 if not self.maybe(self.newline):
                     self.at = start
-                    raise _MistakeError
+                    raise MistakeError
             else:
                 with _FINAL:
                     self.pair_of_line(tables)
@@ -241,11 +207,11 @@ class _Reader:
         tables.close()
         return tables.root
 
-    def header(self, tables: _Tables) -> None:
+    def header(self, tables: Tables) -> None:
         start = self.at
         with _In("table header"):
             if self.at + 1 == len(self.text):
-                raise _MistakeError
+                raise MistakeError
             several = self.looks_at(b"[[")
             close = b"]]" if several else b"]"
             self.at += len(close)
@@ -257,7 +223,7 @@ class _Reader:
                 self.rest_of_line()
             self.applied(start, lambda: tables.open(path, (start, end), several=several))
 
-    def pair_of_line(self, tables: _Tables) -> None:
+    def pair_of_line(self, tables: Tables) -> None:
         start = self.at
         path = self.key()
         with _AFTER_KEY:
@@ -272,7 +238,7 @@ class _Reader:
         """Do what was read; if it cannot be done, the mistake is at its start."""
         try:
             change()
-        except _MistakeError:
+        except MistakeError:
             self.at = start
             raise
 
@@ -288,14 +254,14 @@ class _Reader:
                 self.at += 1
                 try:
                     path.append(self.part_of_key())
-                except _MistakeError as mistake:
+                except MistakeError as mistake:
                     if mistake.final:
                         raise
                     self.at = before
                     break
         if len(path) >= _RECURSION_LIMIT:
             self.at = start
-            raise _MistakeError("recursion limit exceeded")
+            raise MistakeError("recursion limit exceeded")
         return path
 
     def part_of_key(self) -> tuple[str, Span]:
@@ -325,7 +291,7 @@ class _Reader:
         if letter == b"{":
             return self.nested(self.inline_table)
         if not letter:
-            raise _MistakeError
+            raise MistakeError
         kind = self.scalar(letter)
         return Node(kind, (start, self.at))
 
@@ -353,12 +319,12 @@ class _Reader:
             if letter in b"in":
                 self.take(b"inf" if letter == b"i" else b"nan")
                 return "float"
-            raise _MistakeError
+            raise MistakeError
 
     def nested(self, read: Callable[[], Node]) -> Node:
         self.depth += 1
         if self.depth >= _RECURSION_LIMIT:
-            raise _MistakeError("recursion limit exceeded", final=True)
+            raise MistakeError("recursion limit exceeded", final=True)
         node = read()
         self.depth -= 1
         return node
@@ -405,7 +371,7 @@ class _Reader:
             self.separated(pair)
             self.space()
             for path, value in pairs:
-                self.applied(start + 1, partial(_insert, node, path, value))
+                self.applied(start + 1, partial(insert, node, path, value))
         with _In("inline table", "`}`", final=True):
             self.take(b"}")
         node.span = (start, self.at)
@@ -436,7 +402,7 @@ class _Reader:
         self.take(b"\\")
         letter = self.peek()
         if not letter:
-            raise _MistakeError
+            raise MistakeError
         self.at += 1
         if letter in b"uU":
             digits = 4 if letter == b"u" else 8
@@ -445,16 +411,16 @@ class _Reader:
                 code = self.run(_HEX, most=digits)
                 if len(code) < digits:
                     self.at = start
-                    raise _MistakeError
+                    raise MistakeError
                 try:
                     chr(int(code, 16)).encode()
                 except (ValueError, OverflowError):
                     self.at = start
-                    raise _MistakeError("value is out of range") from None
+                    raise MistakeError("value is out of range") from None
         elif letter not in b'bfnrt\\"':
             expected = [f"`{known}`" for known in 'bfnrtuU\\"']
             with _In("escape sequence", *expected, final=True):
-                raise _MistakeError
+                raise MistakeError
 
     def long_basic_string(self) -> str:
         self.take(b'"""')
@@ -541,7 +507,7 @@ class _Reader:
         if not -(2**63) <= number < 2**63:
             self.at = start
             size = "large" if number > 0 else "small"
-            raise _MistakeError(f"number too {size} to fit in target type", final=True)
+            raise MistakeError(f"number too {size} to fit in target type", final=True)
 
     def decimal(self) -> None:
         with _In("integer"):
@@ -578,7 +544,7 @@ class _Reader:
                 self.exponent()
         if float(self.text[start : self.at]) == float("inf"):
             self.at = start
-            raise _MistakeError(final=True)
+            raise MistakeError(final=True)
         return "float"
 
     def exponent(self) -> None:
@@ -623,7 +589,7 @@ class _Reader:
             longest = {2: 29 if leap else 28, 4: 30, 6: 30, 9: 30, 11: 30}.get(month, 31)
             if day > longest:
                 self.at = start
-                raise _MistakeError("value is out of range")
+                raise MistakeError("value is out of range")
 
     def time_after_date(self) -> None:
         self.one_of(b"Tt ")
@@ -656,117 +622,15 @@ class _Reader:
                 minutes = self.two_digits(0, 59)
             if hours * 60 + minutes > 24 * 60:
                 self.at = start
-                raise _MistakeError
+                raise MistakeError
 
     def two_digits(self, least: int, most: int) -> int:
         start = self.at
         number = int(self.run(_DIGITS, least=2, most=2))
         if not least <= number <= most:
             self.at = start
-            raise _MistakeError("value is out of range")
+            raise MistakeError("value is out of range")
         return number
-
-
-class _Tables:
-    """The tables of a document, as its headers and pairs make them."""
-
-    __slots__ = ("_current", "_path", "_several", "root")
-
-    def __init__(self) -> None:
-        self.root = Node("table")
-        self._current = Node("table", (0, 0))
-        self._path: list[tuple[str, Span]] = []
-        self._several = False
-
-    def add(self, path: Sequence[tuple[str, Span]], value: Node) -> None:
-        current = self._current
-        if current.span is not None and value.span is not None:
-            current.span = (current.span[0], value.span[1])
-        place = ".".join([name for name, _ in self._path])
-        _insert(current, path, value, f" in {f'table `{place}`' if place else 'document root'}")
-
-    def open(self, path: list[tuple[str, Span]], span: Span, *, several: bool) -> None:
-        self.close()
-        self._current = Node("table")
-        parent = _descend(self.root, path[:-1], dotted=False)
-        name, place = path[-1]
-        known = parent.items.get(name)
-        if several:
-            if known is None:
-                known = parent.items[name] = (place, Node("array of tables"))
-            if known[1].kind != "array of tables":
-                raise _duplicate(path)
-        elif known is not None:
-            if known[1].kind != "table" or not known[1].implicit or known[1].dotted:
-                raise _duplicate(path)
-            self._current = known[1]
-            del parent.items[name]
-        self._current.implicit = self._current.dotted = False
-        self._current.span = span
-        self._several = several
-        self._path = path
-
-    def close(self) -> None:
-        """Put the table that was being filled where it belongs."""
-        table, path = self._current, self._path
-        if not path:
-            self.root = table
-            return
-        parent = _descend(self.root, path[:-1], dotted=False)
-        name, place = path[-1]
-        if self._several:
-            several = parent.items[name][1]
-            several.items[len(several.items)] = (None, table)
-            first = several.items[0][1].span
-            several.span = (
-                None if first is None or table.span is None else (first[0], table.span[1])
-            )
-        elif name in parent.items:
-            # `[a.b]` came before `[a]`: what is there is the table that `[a.b]` made.
-            raise _duplicate(path)
-        else:
-            parent.items[name] = (place, table)
-
-
-def _insert(table: Node, path: Sequence[tuple[str, Span]], value: Node, where: str = "") -> None:
-    *parents, (name, span) = path
-    into = _descend(table, parents, dotted=True)
-    if into.dotted == (not parents):
-        raise _MistakeError(f"duplicate key `{name}`")
-    if name in into.items:
-        raise _MistakeError(f"duplicate key `{name}`{where}")
-    into.items[name] = (span, value)
-
-
-def _descend(table: Node, path: Sequence[tuple[str, Span]], *, dotted: bool) -> Node:
-    for depth, (name, span) in enumerate(path):
-        known = table.items.get(name)
-        if known is None:
-            known = (span, Node(table.kind))
-            known[1].implicit = True
-            known[1].dotted = dotted
-            table.items[name] = known
-        child = known[1]
-        if child.kind == "array of tables":
-            child = child.items[len(child.items) - 1][1]
-        elif child.kind not in ("table", "inline table") or child.kind != table.kind:
-            names = ".".join([part for part, _ in path[: depth + 1]])
-            raise _MistakeError(
-                f"dotted key `{names}` attempted to extend non-table type ({child.kind})"
-            )
-        elif dotted and not child.implicit:
-            raise _MistakeError(f"duplicate key `{name}`")
-        table = child
-    return table
-
-
-def _duplicate(path: Sequence[tuple[str, Span]]) -> _MistakeError:
-    *parents, (name, _) = path
-    place = ".".join([part for part, _ in parents])
-    shown = name if name and all(letter in _KEY.decode() for letter in name) else f'"{name}"'
-    return _MistakeError(
-        f"duplicate key `{shown}` in {f'table `{place}`' if place else 'document root'}"
-    )
 
 
 def report(text: bytes, span: Span, message: str) -> str:

@@ -1,0 +1,15 @@
+"""What Rust's standard library calls white space, and its numbers of many digits."""
+
+from __future__ import annotations
+
+WHITE_SPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Rust calls white space; Python has four more."""
+
+
+def is_at_most(digits: str, highest: int) -> bool:
+    """Tell whether ASCII digits, however many, are a number no larger than `highest`."""
+    digits = digits.lstrip("0") or "0"
+    return len(digits) <= len(str(highest)) and int(digits) <= highest
