@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tokenize
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,43 +17,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# A module's room is the longest name that fits. It may import itself, the standard library, these.
-MAY_IMPORT = {
-    "smolvm_wrapper": set(),
-    "fake_smolvm": {"fake_smolvm"},
-    "fake_smolvm.rust": set(),
-    "fake_smolvm.clap": {"fake_smolvm.rust"},
-    "fake_smolvm.grammars": {"fake_smolvm.clap", "fake_smolvm.fastjson", "fake_smolvm.rust"},
-    "fake_smolvm.machines": {
-        "fake_smolvm.errors",
-        "fake_smolvm.fastjson",
-        "fake_smolvm.grammars.value_parsers",
-        "fake_smolvm.rust",
-        "_sha2",  # Python's own, from 3.12 on;
-        "_sha256",  # until then
-        "bashkit",
-        # For types alone: what a guest is given of its caller.
-        "fake_smolvm.host",
-        "fake_smolvm.scenarios",
-    },
-    "fake_smolvm.commands": {
-        "fake_smolvm.clap",
-        "fake_smolvm.errors",
-        "fake_smolvm.fastjson",
-        "fake_smolvm.host",
-        "fake_smolvm.machines",
-        "fake_smolvm.rust",
-    },
-    "fake_smolvm.scenarios": {
-        "fake_smolvm.clap",
-        "fake_smolvm.errors",
-        "fake_smolvm.fastjson",
-        "fake_smolvm.grammars",
-        "fake_smolvm.host",
-        "fake_smolvm.machines",
-    },
-    "fake_smolvm.harness": {"fake_smolvm", "pytest", "_pytest", "pytest_subprocess", "syrupy"},
-}
+TABLE_ROW = re.compile(r"\| `((?:smolvm_wrapper|fake_smolvm)/[\w/*.]*)` \|[^|]*\| ([^|]*) \|")
+
+
+def rooms() -> dict[str, set[str]]:
+    """Read what each room may import from the table in ARCHITECTURE.md."""
+    found = {}
+    for path, may in TABLE_ROW.findall((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")):
+        room = path.removesuffix("*.py").strip("/").replace("/", ".")
+        found[room] = {module_of(name) for name in re.findall(r"`([^`]+)`", may)}
+    return found
+
+
+def module_of(name: str) -> str:
+    """Return what a name in the table stands for: a module of ours, or a library."""
+    path = ROOT / "fake_smolvm" / name
+    ours = path.is_dir() or path.with_suffix(".py").exists()
+    return f"fake_smolvm.{name.replace('/', '.')}" if ours else name
 
 
 def module_name(file: Path) -> str:
@@ -67,8 +50,12 @@ def imported(file: Path) -> Iterator[str]:
             yield f"{node.module}"
 
 
+ROOMS = rooms()
+
+
 def room_of(module: str) -> str:
-    return max((room for room in MAY_IMPORT if f"{module}.".startswith(f"{room}.")), key=len)
+    """Return a module's room: the longest name that fits."""
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len)
 
 
 FILES = [
@@ -79,8 +66,43 @@ FILES = [
 @pytest.mark.parametrize("file", FILES, ids=module_name)
 def test_a_room_imports_only_what_it_may(file: Path) -> None:
     room = room_of(module_name(file))
-    allowed = MAY_IMPORT[room] | {room}
+    allowed = ROOMS[room] | {room}
     for name in imported(file):
         if name.partition(".")[0] in sys.stdlib_module_names:
             continue
         assert any(f"{name}.".startswith(f"{one}.") for one in allowed), f"{room} imports {name}"
+
+
+def test_every_folder_of_code_is_a_room() -> None:
+    folders = {module_name(file.parent / "__init__") for file in FILES}
+    assert {room_of(folder) for folder in folders} == ROOMS.keys()
+
+
+TOP = ("smolvm_wrapper", "fake_smolvm", "tests", "benchmarks", "cassettes", "docs", ".ci")
+THERE = [f"/{one.name}" for one in ROOT.iterdir()] + [
+    f"/{one.relative_to(ROOT).as_posix()}" for top in TOP for one in (ROOT / top).rglob("*")
+]
+NAMED_FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.(?:py|md|toml|jsonl)\b")
+
+
+def prose(file: Path) -> Iterator[str]:
+    """Read the comments and the docstrings of a module."""
+    text = file.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+
+
+@pytest.mark.parametrize("top", ["smolvm_wrapper", "fake_smolvm", "tests", "benchmarks"])
+def test_a_file_named_in_a_comment_is_there(top: str) -> None:
+    named = {
+        (name, file.relative_to(ROOT).as_posix())
+        for file in (ROOT / top).rglob("*.py")
+        for text in prose(file)
+        for name in NAMED_FILE.findall(text)
+    }
+    assert named
+    assert not [one for one in named if not any(there.endswith(f"/{one[0]}") for there in THERE)]

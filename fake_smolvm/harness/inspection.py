@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.record import Record
 
 NAMES_AS_OPTIONS_FROM = (1, 0, 2)
-"""From here on smolvm refuses a machine's name as a positional (history.md, section 2)."""
+"""From here on smolvm refuses a machine's name as a positional, by its release notes."""
 
 BOOT_COMMAND = "_boot-vm"
 """The hidden command that smolvm starts a machine's process by."""

@@ -1,7 +1,7 @@
 """Cassettes that no test plays: said at the end of a replay, which they fail.
 
 One is left behind where a test was removed, renamed, or calls `smolvm` no more. Of a module of
-which only some tests were named (`test_x.py::test_one`), nothing is said of the others; of a test
+which only some tests were named (by their node ids), nothing is said of the others; of a test
 that was deselected, skipped or failed, neither.
 """
 
