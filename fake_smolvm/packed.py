@@ -12,10 +12,11 @@ import sys
 from fake_smolvm import DEFAULT_VERSION, entry, fastjson
 from fake_smolvm.clap.grammar import Grammar
 from fake_smolvm.clap.parser import ParseExit, parse
-from fake_smolvm.commands import pack_run, packed_machine
-from fake_smolvm.commands.packed_machine import Packed
+from fake_smolvm.commands import pack_run
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import artifacts
+from fake_smolvm.operations import packed_machines
+from fake_smolvm.operations.packed_machines import Packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,17 +98,17 @@ def _run_command(packed: Packed, matches: Matches, host: Host) -> int:
     packed.debug = matches["debug"]
     match matches.command[0]:
         case "run" if packed.inside_program:
-            return packed_machine.run_once(packed, matches)
+            return packed_machines.run_once(packed, matches)
         case "run":
             return pack_run.run_sidecar(packed.path, matches, host)
         case "start":
-            packed_machine.start(packed, matches)
+            packed_machines.start(packed, matches)
         case "stop":
-            packed_machine.stop(packed)
+            packed_machines.stop(packed)
         case "status":
-            packed_machine.status(packed)
+            packed_machines.status(packed)
         case "info":
             host.out(packed.description())
         case _:
-            return packed_machine.run_in_started(packed, matches)
+            return packed_machines.run_in_started(packed, matches)
     return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from fake_smolvm.commands.log import warning
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
+from fake_smolvm.operations.log import warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

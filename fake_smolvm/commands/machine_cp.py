@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from fake_smolvm.commands.shared import connect, open_state
-from fake_smolvm.commands.sizes import readable
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import copying, guest_root
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.tree import GuestTree
+from fake_smolvm.operations.connection import connect, open_state
+from fake_smolvm.operations.sizes import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

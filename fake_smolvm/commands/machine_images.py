@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.shared import open_state
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.resources import Disks
+from fake_smolvm.operations.connection import open_state
+from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.parser import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.images import Image
-    from fake_smolvm.machines.paths import Paths
-    from fake_smolvm.machines.record import Record
 
 _EMPTY_BYTES = 65536
 """What a fresh storage disk holds (0.8.0, vm.jsonl part a)."""
@@ -46,7 +44,7 @@ def run(matches: Matches, host: Host) -> int:
         shown = {"images": [_as_json(image) for image in images], "storage": status}
         host.out(dumps(shown, indent=2) + "\n")
         return 0
-    from fake_smolvm.commands.sizes import readable
+    from fake_smolvm.operations.sizes import readable
 
     host.out(
         f"Storage Usage:\n  Total:  {readable(total)}\n  Used:   {readable(used)}\n"
@@ -63,29 +61,6 @@ def run(matches: Matches, host: Host) -> int:
         host.out(f"{label:<40} {readable(image.size):>10} {image.layers:>8}\n")
     host.out(f"\nTotal: {len(images)} images\n")
     return 0
-
-
-def boot_if_stopped(host: Host, paths: Paths, record: Record, notice: str) -> None:
-    """Check that a machine which does not run could be booted for a moment, after a notice.
-
-    Raises CommandError when it could not.
-    """
-    if lifecycle.agent(paths, record.name) is None:
-        host.err(notice)
-        with lifecycle.begin_boot(paths, record.name, virtual=True):
-            pass
-
-
-def fetched_images(host: Host, record: Record) -> list[Image]:
-    """The images on a machine's storage disk: its own, once it was started."""
-    if record.image is None or not record.init_completed:
-        return []
-    if record.images_pruned or record.source_smolmachine is not None:
-        return []
-    from fake_smolvm.machines.images import find
-
-    image = find(host.env, record.image)
-    return [] if image is None else [image]
 
 
 def _usable(size: int) -> int:

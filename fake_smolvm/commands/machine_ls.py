@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.shared import open_state
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.operations.connection import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def run(matches: Matches, host: Host) -> int:
             consequence=f"the order of {len(records)} machines changes from run to run",
         )
     if matches["json"]:
-        from fake_smolvm.commands.machine_status import as_json
         from fake_smolvm.fastjson import dumps
+        from fake_smolvm.operations.description import as_json
 
         host.out(dumps([as_json(paths, record) for record in records], indent=2) + "\n")
     elif records:

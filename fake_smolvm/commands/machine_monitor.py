@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from fake_smolvm.commands.machine_start import start
-from fake_smolvm.commands.machine_stop import stop
-from fake_smolvm.commands.shared import DEFAULT_MACHINE, look_up, open_state, run_in_guest
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, open_state, run_in_guest
+from fake_smolvm.operations.starting import start
+from fake_smolvm.operations.stopping import stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.machine_images import boot_if_stopped
-from fake_smolvm.commands.shared import DEFAULT_MACHINE, find, look_up, open_state, run_in_guest
 from fake_smolvm.machines.record import Record
+from fake_smolvm.operations.connection import (
+    DEFAULT_MACHINE,
+    find,
+    look_up,
+    open_state,
+    run_in_guest,
+)
+from fake_smolvm.operations.storage import boot_if_stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.machine_images import boot_if_stopped, fetched_images
-from fake_smolvm.commands.shared import open_state
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.resources import Disks
+from fake_smolvm.operations.connection import open_state
+from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(matches: Matches, host: Host) -> int:
 
 
 def _removed(images: list[Image], *, dry_run: bool) -> str:
-    from fake_smolvm.commands.sizes import readable
+    from fake_smolvm.operations.sizes import readable
 
     if not images:
         return "No cached images to remove.\n"

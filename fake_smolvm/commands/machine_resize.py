@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.shared import DEFAULT_MACHINE, open_state
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle, resources
+from fake_smolvm.operations.connection import DEFAULT_MACHINE, open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from fake_smolvm.commands.machine_create import set_options
-from fake_smolvm.commands.machine_exec import Leaving, Session
-from fake_smolvm.commands.shared import DEFAULT_MACHINE, open_state, pull
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import guest, lifecycle, names, resources
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import MachineExistsError
+from fake_smolvm.operations.connection import DEFAULT_MACHINE, open_state, pull
+from fake_smolvm.operations.creation import set_options
+from fake_smolvm.operations.session import Leaving, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Asked:
         if os.path.exists(folder):
             self.record.mounts = [*self.record.mounts, (folder, "/root/.docker", True)]
         else:
-            from fake_smolvm.commands.log import warning
+            from fake_smolvm.operations.log import warning
 
             self.host.err(warning(self.host.env, "Docker config directory not found"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.machine_exec import Leaving, execute
+from fake_smolvm.operations.session import Leaving, execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.commands.shared import open_state
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle, resources
+from fake_smolvm.operations.connection import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import os
 import time
 import zlib
 
-from fake_smolvm.commands.shared import pull
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import artifacts, images, lifecycle, resources
 from fake_smolvm.machines.paths import Paths, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store
+from fake_smolvm.operations.connection import pull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

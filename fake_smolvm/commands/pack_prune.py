@@ -6,9 +6,9 @@ import os
 import shutil
 from contextlib import suppress
 
-from fake_smolvm.commands.sizes import readable
 from fake_smolvm.machines.artifacts import Cache
 from fake_smolvm.machines.paths import Paths
+from fake_smolvm.operations.sizes import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.registry import Registry
 from fake_smolvm.errors import CommandError
+from fake_smolvm.operations.registries import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

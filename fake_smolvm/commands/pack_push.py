@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 
-from fake_smolvm.commands.registry import DEFAULT_TAG, Registry
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import artifacts
 from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.operations.registries import DEFAULT_TAG, Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.commands import packed_machine
-from fake_smolvm.commands.packed_machine import Packed, failed
 from fake_smolvm.machines import artifacts
 from fake_smolvm.machines.artifacts import ArtifactError
+from fake_smolvm.operations import packed_machines
+from fake_smolvm.operations.packed_machines import Packed, failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_sidecar(shown: str, matches: Matches, host: Host) -> int:
         host.out(packed.description())
         return 0
     _check_platform(packed.manifest.host_platform)
-    return packed_machine.run_once(packed, matches)
+    return packed_machines.run_once(packed, matches)
 
 
 def _find_sidecar(host: Host, given: str | None) -> str:

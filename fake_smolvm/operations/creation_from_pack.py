@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from fake_smolvm.commands.machine_create import new_name, store_new
-from fake_smolvm.commands.shared import open_state
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import artifacts, resources
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB, Record
+from fake_smolvm.operations.connection import open_state
+from fake_smolvm.operations.creation import new_name, store_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

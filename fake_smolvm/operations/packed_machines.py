@@ -6,13 +6,13 @@ import os
 import time
 
 from fake_smolvm.clap.parser import Matches
-from fake_smolvm.commands.machine_exec import Leaving, Session
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.machines import artifacts, guest, lifecycle, resources
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import Store
+from fake_smolvm.operations.session import Leaving, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

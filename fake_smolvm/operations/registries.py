@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fake_smolvm.commands.log import warning
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.registry import (
@@ -13,6 +12,7 @@ from fake_smolvm.machines.registry import (
     unreachable,
 )
 from fake_smolvm.machines.settings import Settings, SettingsFile
+from fake_smolvm.operations.log import warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

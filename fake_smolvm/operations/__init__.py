@@ -1,0 +1,1 @@
+"""What several commands do; commands ask here, and never one another."""
