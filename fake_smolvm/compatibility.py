@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fake_smolvm import grammars
-from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.clap.outcome import ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.entry import VALUE_PARSERS
 
 if TYPE_CHECKING:

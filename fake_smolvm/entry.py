@@ -8,7 +8,8 @@ import sys
 
 from fake_smolvm import DEFAULT_VERSION, grammars
 from fake_smolvm.clap.lazy import LazyModule
-from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.clap.outcome import ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
 from fake_smolvm.host import Host
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.grammars import value_parsers
 else:
     value_parsers = LazyModule("fake_smolvm.grammars.value_parsers")

@@ -11,7 +11,8 @@ import sys
 
 from fake_smolvm import DEFAULT_VERSION, entry, fastjson
 from fake_smolvm.clap.grammar import Grammar
-from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.clap.outcome import ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.commands import pack_run
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import artifacts
@@ -22,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
 _GRAMMARS = os.path.join(os.path.dirname(__file__), "grammars", "packed")

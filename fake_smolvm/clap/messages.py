@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fake_smolvm.clap.lazy import LazyModule
-from fake_smolvm.clap.parser import ParseExit
+from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.usage import required_usage, shown, usage
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from fake_smolvm.clap.grammar import Arg, Command
-    from fake_smolvm.clap.parser import Reader
+    from fake_smolvm.clap.outcome import Line
     from fake_smolvm.rust import anstream, strsim
 else:
     anstream = LazyModule("fake_smolvm.rust.anstream")
@@ -30,7 +30,7 @@ _SIMILAR = 0.7
 _STYLES = (_ERROR, _HEADER, _VALID, _INVALID, _LITERAL, _END)
 
 
-def unknown_long(line: Reader, name: str, rest: Sequence[str]) -> ParseExit:
+def unknown_long(line: Line, name: str, rest: Sequence[str]) -> ParseExit:
     """Say that no option is called `--name`; `rest` is what follows it on the line."""
     command = line.command
     name = _lossy(name)
@@ -119,7 +119,7 @@ def used_twice(command: Command, arg: Arg) -> ParseExit:
     return _error(command, text, [], usage(command))
 
 
-def conflict(line: Reader, arg: Arg, others: Sequence[str]) -> ParseExit:
+def conflict(line: Line, arg: Arg, others: Sequence[str]) -> ParseExit:
     """Say that an arg and others, by their ids, exclude each other."""
     command = line.command
     names = [shown(command.by_id[other]) for other in others]
@@ -142,7 +142,7 @@ def conflict(line: Reader, arg: Arg, others: Sequence[str]) -> ParseExit:
     )
 
 
-def missing_required(line: Reader, required: Iterable[str], missing: Sequence[str]) -> ParseExit:
+def missing_required(line: Line, required: Iterable[str], missing: Sequence[str]) -> ParseExit:
     """Say what is missing; `required` are all that this command line needs."""
     command = line.command
     lines = required_usage(command, missing, required, line.present)
@@ -155,7 +155,7 @@ def missing_required(line: Reader, required: Iterable[str], missing: Sequence[st
     )
 
 
-def needless_value(line: Reader, arg: Arg, value: str) -> ParseExit:
+def needless_value(line: Line, arg: Arg, value: str) -> ParseExit:
     """Say that a flag takes no value."""
     command = line.command
     value = _lossy(value)
@@ -254,13 +254,13 @@ def _lossy(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _visible(line: Reader) -> list[str]:
+def _visible(line: Line) -> list[str]:
     """Give the ids of the args met that may be shown."""
     args = line.command.by_id
     return [met for met in line.present if met in args and not args[met].hidden]
 
 
-def _option_of_subcommand(line: Reader, name: str, rest: Sequence[str]) -> str:
+def _option_of_subcommand(line: Line, name: str, rest: Sequence[str]) -> str:
     """Give the subcommand, of those in `rest` the first, and its option like `--name`."""
     found: list[tuple[int, str]] = []
     for child in line.grammar.children(line.command):

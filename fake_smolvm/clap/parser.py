@@ -6,6 +6,7 @@ What only a bad command line needs is in modules that are loaded at its first mi
 from __future__ import annotations
 
 from fake_smolvm.clap.lazy import LazyModule
+from fake_smolvm.clap.outcome import Line, Matches, ParseExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,37 +25,6 @@ else:
     validator = LazyModule("fake_smolvm.clap.validator")
 
 
-class ParseExit(Exception):  # noqa: N818 - asking for help is no error
-    """The parser ends the program: help or version asked for (code 0), or a mistake (code 2)."""
-
-    def __init__(self, code: int, *, stdout: str = "", stderr: str = "") -> None:
-        super().__init__(code, stdout, stderr)
-        self.code = code
-        self.stdout = stdout
-        self.stderr = stderr
-
-
-class Matches:
-    """What an accepted command line says."""
-
-    __slots__ = ("command", "explicit", "values")
-
-    def __init__(
-        self, command: tuple[str, ...], values: dict[str, Any], explicit: set[str]
-    ) -> None:
-        self.command = command
-        """Canonical path, without the program's name: ("machine", "create")."""
-        self.values = values
-        """Arg id -> value: flags bool, repeatable args a list, an absent option its default or
-        None; typed by the arg's value type."""
-        self.explicit = explicit
-        """Ids of the args given on the command line."""
-
-    def __getitem__(self, arg_id: str) -> Any:
-        """Give the value of an arg; raises KeyError for an id the command does not have."""
-        return self.values[arg_id]
-
-
 def parse(grammar: Grammar, argv: Sequence[str], value_parsers: ValueParsers) -> Matches:
     """Read `argv` (without the program's name; not-UTF-8 bytes as surrogates, as in `sys.argv`).
 
@@ -66,8 +36,8 @@ def parse(grammar: Grammar, argv: Sequence[str], value_parsers: ValueParsers) ->
     return Reader(grammar, grammar.command(()), argv, 0, value_parsers).read()
 
 
-class Reader:
-    """Reads one command's part of a command line, and keeps what was met on it."""
+class Reader(Line):
+    """Reads one command's part of a command line."""
 
     __slots__ = (
         "_argv",
@@ -78,9 +48,6 @@ class Reader:
         "_position",
         "_trailing",
         "_value_parsers",
-        "command",
-        "grammar",
-        "present",
     )
 
     def __init__(
@@ -91,10 +58,7 @@ class Reader:
         at: int,
         value_parsers: ValueParsers,
     ) -> None:
-        self.grammar = grammar
-        self.command = command
-        self.present: dict[str, list[Any]] = {}
-        """Ids of args, and of the groups they are in, in the order met, with the args' values."""
+        super().__init__(grammar, command)
         self._argv = argv
         self._at = at
         self._value_parsers = value_parsers
@@ -120,13 +84,6 @@ class Reader:
         if command.has_rules or not all(name in self.present for name in command.required):
             validator.validate(self, ends_here=inner is None)
         return self._matches(inner)
-
-    def start(self, arg: Arg) -> None:
-        """Note an arg, and the groups it is in, as present."""
-        self.present.setdefault(arg.id, [])
-        for group in self.command.groups:
-            if arg.id in group.args:
-                self.present.setdefault(group.id, [])
 
     def _read_tokens(self) -> str | None:
         """Read up to the end, or to a subcommand: give its name."""

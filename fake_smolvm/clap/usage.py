@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_smolvm.clap.validator import required_ids, unrolled_requires
+from fake_smolvm.clap.needs import required_ids, unrolled_requires
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from fake_smolvm.clap import parser
 from fake_smolvm.clap.lazy import LazyModule
+from fake_smolvm.clap.needs import required_ids, unrolled_requires
+from fake_smolvm.clap.outcome import ParseExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap import messages, pages
     from fake_smolvm.clap.grammar import Arg, Command
-    from fake_smolvm.clap.parser import Reader
+    from fake_smolvm.clap.outcome import Line
 else:
     messages = LazyModule("fake_smolvm.clap.messages")
     pages = LazyModule("fake_smolvm.clap.pages")
 
 
-def validate(line: Reader, *, ends_here: bool) -> None:
+def validate(line: Line, *, ends_here: bool) -> None:
     """Check what was met of one command; `ends_here`: no subcommand follows.
 
     Raises ParseExit for the first rule broken.
@@ -23,7 +24,7 @@ def validate(line: Reader, *, ends_here: bool) -> None:
     command = line.command
     if ends_here and command.arg_required_else_help and not line.present:
         page = pages.help_page(line.grammar, command, long=False)
-        raise parser.ParseExit(2, stderr=page)
+        raise ParseExit(2, stderr=page)
     if ends_here and command.subcommand_required:
         raise messages.missing_subcommand(command)
     clashes = {met: _direct_conflicts(command, met) for met in line.present}
@@ -51,29 +52,7 @@ def validate(line: Reader, *, ends_here: bool) -> None:
         raise messages.missing_required(line, required, missing)
 
 
-def required_ids(command: Command) -> list[str]:
-    """Give the ids of the args and groups that a command always needs."""
-    return [
-        *[arg.id for arg in command.args if arg.required],
-        *[group.id for group in command.groups if group.required],
-    ]
-
-
-def unrolled_requires(command: Command, name: str) -> list[str]:
-    """Give the ids that an arg requires, and those that these require."""
-    found: list[str] = []
-    seen: set[str] = set()
-    pending = [name]
-    while pending:
-        arg = command.by_id.get(pending.pop())
-        if arg is not None and arg.id not in seen:
-            seen.add(arg.id)
-            found += arg.requires
-            pending += arg.requires
-    return found
-
-
-def _missing_always(line: Reader, required: list[str], clashes: dict[str, list[str]]) -> list[str]:
+def _missing_always(line: Line, required: list[str], clashes: dict[str, list[str]]) -> list[str]:
     """Give the ids of what is required and neither met nor excused by what clashes with it."""
     command = line.command
     missing: list[str] = []
@@ -87,7 +66,7 @@ def _missing_always(line: Reader, required: list[str], clashes: dict[str, list[s
     return missing
 
 
-def _is_missing_alone(line: Reader, arg: Arg) -> bool:
+def _is_missing_alone(line: Line, arg: Arg) -> bool:
     """Whether an arg is required because those that would do in its place are missing too."""
     names = (arg.id, *arg.required_unless)
     return bool(arg.required_unless) and not any(name in line.present for name in names)

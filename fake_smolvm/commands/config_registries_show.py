@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.settings import RegistryEntry
 

@@ -14,7 +14,7 @@ from fake_smolvm.operations.sizes import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record

@@ -8,7 +8,7 @@ from fake_smolvm.operations.connection import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
 

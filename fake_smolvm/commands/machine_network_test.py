@@ -14,7 +14,7 @@ from fake_smolvm.operations.storage import boot_if_stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
 _NETWORK_UNREACHABLE = 101

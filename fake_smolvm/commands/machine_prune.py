@@ -10,7 +10,7 @@ from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.record import Record

@@ -15,7 +15,7 @@ from fake_smolvm.operations.session import Leaving, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths

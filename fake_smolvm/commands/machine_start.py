@@ -13,7 +13,7 @@ from fake_smolvm.operations.starting import start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.store import Store

@@ -6,7 +6,7 @@ from fake_smolvm.errors import LimitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
 

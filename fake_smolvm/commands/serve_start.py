@@ -9,7 +9,7 @@ from fake_smolvm.rust.std import is_at_most
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
 _MAX_PORT = 65535

@@ -19,7 +19,7 @@ from fake_smolvm.harness.reading import number, read
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
 
 
 def verdict(argv: Sequence[str], version: str) -> list[str]:

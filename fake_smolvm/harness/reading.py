@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from fake_smolvm import DEFAULT_VERSION, entry, grammars
-from fake_smolvm.clap.parser import Matches, ParseExit, parse
+from fake_smolvm.clap.outcome import Matches, ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.scenarios import machine_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fake_smolvm.operations.creation import new_name, store_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
     from fake_smolvm.machines.artifacts import Manifest
     from fake_smolvm.machines.paths import Paths

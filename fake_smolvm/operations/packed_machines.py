@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from fake_smolvm.clap.parser import Matches
+from fake_smolvm.clap.outcome import Matches
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.machines import artifacts, guest, lifecycle, resources

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from fake_smolvm.clap.grammar import Grammar
-    from fake_smolvm.clap.parser import Matches
+    from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
 
     Answer: TypeAlias = tuple[int, bytes, bytes]

@@ -25,7 +25,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from fake_smolvm import grammars
-from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.clap.outcome import ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.entry import VALUE_PARSERS
 
 sys.path.append(str(Path(__file__).parents[1] / "replay"))

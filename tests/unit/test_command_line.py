@@ -14,7 +14,8 @@ import pytest
 import fake_smolvm
 from fake_smolvm import entry, fastjson, grammars
 from fake_smolvm.__main__ import main as ask
-from fake_smolvm.clap.parser import ParseExit, parse
+from fake_smolvm.clap.outcome import ParseExit
+from fake_smolvm.clap.parser import parse
 from fake_smolvm.host import Host
 from fake_smolvm.install import install, write_executable
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fake_smolvm.clap.grammar import Grammar
-from fake_smolvm.clap.parser import Matches, ParseExit, parse
+from fake_smolvm.clap.outcome import Matches, ParseExit
+from fake_smolvm.clap.parser import parse
 
 HERE = Path(__file__).parent
 BOX = Grammar(json.loads((HERE / "box.json").read_text(encoding="utf-8")), {})
