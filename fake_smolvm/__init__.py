@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fake_smolvm.compatibility import Verdict, check
+    from fake_smolvm.grammars import DEFAULT_VERSION
     from fake_smolvm.harness.calls import Call, Calls
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
     from fake_smolvm.harness.hazards import SmolvmHazardWarning
@@ -30,10 +31,8 @@ __all__ = [
     "sandbox",
 ]
 
-DEFAULT_VERSION = "0.8.0"
-"""The smolvm that the fake is unless told otherwise."""
-
 _MODULES = {
+    "DEFAULT_VERSION": "grammars",
     "Call": "harness.calls",
     "Calls": "harness.calls",
     "InProcessFixture": "harness.fixture",

@@ -6,11 +6,12 @@ import _signal  # type: ignore[import-not-found] # `signal` costs more than all 
 import os
 import sys
 
-from fake_smolvm import DEFAULT_VERSION, grammars
+from fake_smolvm import grammars
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
 from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.host import Host
 
 TYPE_CHECKING = False

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 
-from fake_smolvm import DEFAULT_VERSION, entry, fastjson
+from fake_smolvm import entry, fastjson
 from fake_smolvm.clap.grammar import Grammar
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
 from fake_smolvm.commands import pack_run
 from fake_smolvm.errors import CommandError
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.machines import artifacts
 from fake_smolvm.operations import packed_machines
 from fake_smolvm.operations.packed_machines import Packed

@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DEFAULT_VERSION = "0.8.0"
+"""The smolvm that the fake is unless told otherwise."""
+
 _DIRECTORY = os.path.dirname(__file__)
 _ENDING = ".json"
 

@@ -30,7 +30,7 @@ import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from fake_smolvm import grammars
-from fake_smolvm.harness import drawn, file_names, plugin, taping
+from fake_smolvm.harness import drawn, file_names, stash, taping
 from fake_smolvm.harness.masked import revealed
 from fake_smolvm.harness.meanings import verdict
 from fake_smolvm.harness.naming import Names
@@ -68,7 +68,7 @@ class ArgvSnapshotExtension(SingleFileSnapshotExtension):
         return "\n".join(self._block(argv, names) for argv in argvs)
 
     def _names(self) -> Names:
-        fixture = self.node.stash.get(plugin.FIXTURE, None)
+        fixture = self.node.stash.get(stash.FIXTURE, None)
         return Names(
             {os.environ.get("HOME", ""): "HOME", **self.places},
             tempfile.gettempdir(),

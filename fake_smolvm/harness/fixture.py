@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm import DEFAULT_VERSION
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import calls, leftovers, masked, words
 from fake_smolvm.harness.faults import Faults
 from fake_smolvm.harness.journal import Journal

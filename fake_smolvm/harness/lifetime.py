@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from fake_smolvm.harness import markers, plugin, recorder, taping, words
+from fake_smolvm.harness import markers, recorder, stash, taping, words
 from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture, SteppedAside
 from fake_smolvm.harness.inspection import Inspection
 from fake_smolvm.harness.sandbox import Sandbox
@@ -44,7 +44,7 @@ def for_a_test(
     wide = _wider(request)
     if wide is not None:
         _check_wish(node, wide)
-        node.stash[plugin.FIXTURE] = wide.fixture
+        node.stash[stash.FIXTURE] = wide.fixture
         yield wide.fixture
         return
     if _in_process_answers(request.config):
@@ -103,7 +103,7 @@ def sandbox(
     life, settings = _of_a_block(Wish(mode, cli, home), binary, allows or {})
     with pytest.MonkeyPatch.context() as patches, on_path(None, patches, settings, life) as fixture:
         if isinstance(life.node, pytest.Item):
-            life.node.stash[plugin.FIXTURE] = fixture
+            life.node.stash[stash.FIXTURE] = fixture
         yield fixture
 
 
@@ -138,10 +138,10 @@ def on_path(
             fixture = SmolvmFixture(sandbox, settings.mode, settings.version, remembered.inspection)
             with lived(life, fixture, lambda: _nothing_recorded(life, settings), inspection):
                 yield fixture
-        if request is not None and settings.record and plugin.passed(life.node):
+        if request is not None and settings.record and stash.passed(life.node):
             # Not yet: the fixtures that are still to be torn down may fail.
             is_over = False
-            later = life.node.stash.setdefault(plugin.LATER, [])
+            later = life.node.stash.setdefault(stash.LATER, [])
             write = partial(
                 taping.record, request, sandbox, settings, places, remembered, given=fixture.given
             )
@@ -195,7 +195,7 @@ def _wider(request: pytest.FixtureRequest) -> Life | None:
     found = next((one for one in wider if _asks_for(request, one)), None)
     if found is not None:
         request.getfixturevalue(found)
-    for life in reversed(plugin.lives_of(request.config)):
+    for life in reversed(stash.lives_of(request.config)):
         if life.name == SANDBOX or (found is not None and life.name in markers.WIDE):
             return life
     return None
@@ -203,12 +203,12 @@ def _wider(request: pytest.FixtureRequest) -> Life | None:
 
 def _asks_for(request: pytest.FixtureRequest, name: str) -> bool:
     """Tell whether the test that runs has a fixture of ours."""
-    item = request.config.stash[plugin.NODES][0]
-    return name in request.fixturenames and plugin.is_ours(item, name)
+    item = request.config.stash[stash.NODES][0]
+    return name in request.fixturenames and stash.is_ours(item, name)
 
 
 def _in_process_answers(config: pytest.Config) -> bool:
-    return any(life.name == markers.IN_PROCESS for life in plugin.lives_of(config))
+    return any(life.name == markers.IN_PROCESS for life in stash.lives_of(config))
 
 
 def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
@@ -216,7 +216,7 @@ def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
     for name in (markers.ON_PATH, *markers.WIDE):
         if _asks_for(request, name):
             return name
-    has_block = any(life.name == SANDBOX for life in plugin.lives_of(request.config))
+    has_block = any(life.name == SANDBOX for life in stash.lives_of(request.config))
     return SANDBOX if has_block else None
 
 
@@ -259,13 +259,13 @@ def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tu
     _check_given(wish, allows)
     if not isinstance(binary, str | os.PathLike | None):
         raise ValueError(f"binary is the path of a smolvm, not {binary!r}")  # noqa: TRY004
-    config = plugin.CONFIGS[-1] if plugin.CONFIGS else None
+    config = stash.CONFIGS[-1] if stash.CONFIGS else None
     if config is not None and _in_process_answers(config):
         raise RuntimeError(_NEVER_CALLED.format(SANDBOX))
-    nodes = [] if config is None else config.stash[plugin.NODES]
+    nodes = [] if config is None else config.stash[stash.NODES]
     node = nodes[-1] if nodes else None
     try:
-        run = run_outside_pytest() if config is None else plugin.run_of(config)
+        run = run_outside_pytest() if config is None else stash.run_of(config)
         suite = run.allowed
         if node is not None:
             said = markers.wish_of(node)

@@ -13,58 +13,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm import DEFAULT_VERSION
+from fake_smolvm.harness.stash import (
+    ALLOWANCES,
+    CONFIGS,
+    FAILED,
+    FIXTURE,
+    GUARDED,
+    LATER,
+    LIVES,
+    MODE_VARIABLE,
+    MODES,
+    NODES,
+    OF_AN_ATTEMPT,
+    OURS,
+    PARTIAL,
+    PASSED,
+    PROPERTY,
+    RUN,
+    SKIPPED,
+    TIMELINE,
+    WRONG,
+    XFAILED,
+    is_ours,
+    lives_of,
+    mode_of,
+    passed,
+    run_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from syrupy.assertion import SnapshotAssertion
 
-    from fake_smolvm.harness.allowances import Allowances
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
-    from fake_smolvm.harness.settings import Run
     from fake_smolvm.harness.verdict import Life
-
-MODES = ("fake", "real", "auto", "replay")
-MODE_VARIABLE = "PYTEST_SMOLVM"
-OURS = ("smolvm", "fake_smolvm", "smolvm_class", "smolvm_module", "smolvm_session")
-"""The fixtures that give a `smolvm`."""
-PROPERTY = "smolvm calls"
-"""What a failed test's timeline is called in its report, and among its JUnit properties."""
-
-RUN: pytest.StashKey[Run] = pytest.StashKey()
-FIXTURE: pytest.StashKey[SmolvmFixture] = pytest.StashKey()
-FAILED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether this attempt at the test failed, as far as is known."""
-SKIPPED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether this attempt was skipped, wholly or in part."""
-XFAILED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether this attempt failed as expected, wholly or in part."""
-PASSED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether the test's own function came to its end in this attempt."""
-TIMELINE: pytest.StashKey[str] = pytest.StashKey()
-"""The calls of a test whose fixture is gone, as text."""
-LATER: pytest.StashKey[list[Any]] = pytest.StashKey()
-"""What is to be done once all fixtures of the test are gone: called with whether it passed."""
-GUARDED: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether no other smolvm than its own may be met in a test, before and after that too."""
-WRONG: pytest.StashKey[str] = pytest.StashKey()
-"""What is wrong with a test's markers, where a worker of pytest-xdist cannot end the run."""
-STORY: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
-"""What happened to `smolvm` in a test, for the HTML report."""
-NODES: pytest.StashKey[list[Any]] = pytest.StashKey()
-"""The test that runs, and what the fixtures that are being set up belong to, the innermost last."""
-ALLOWANCES: pytest.StashKey[Allowances] = pytest.StashKey()
-PARTIAL: pytest.StashKey[bool] = pytest.StashKey()
-"""Whether some of the tests are left out of this run."""
-
-_OF_AN_ATTEMPT: list[pytest.StashKey[Any]]
-_OF_AN_ATTEMPT = [FAILED, SKIPPED, XFAILED, PASSED, FIXTURE, STORY, TIMELINE, LATER]
-
-CONFIGS: list[pytest.Config] = []
-"""The runs that are under way: more than one where a test runs pytest in its own process."""
-LIVES: list[Life] = []
-"""The fixtures that are alive, the newest last."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
         'or a call behind ("leak", "process"), or set up what nothing meets ("unused")',
     )
     config.stash[NODES] = []
-    mode, said_by = _mode(config)
+    mode, said_by = mode_of(config)
     if mode not in MODES:
         raise pytest.UsageError(f"{said_by}: smolvm mode {mode!r} is none of {', '.join(MODES)}")
     if mode in ("real", "auto") or _says_more(config):
@@ -185,9 +168,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which smolvm it is."""
-    mode, _ = _mode(config)
+    mode, _ = mode_of(config)
     if RUN not in config.stash and config.getoption("smolvm_record") == "none":
         # The usual run, which may not use any fixture of this plugin at all.
+        from fake_smolvm.grammars import DEFAULT_VERSION
+
         return f"smolvm: {mode} {DEFAULT_VERSION if mode == 'fake' else ''}".rstrip()
     from fake_smolvm.harness.settings import chosen
 
@@ -214,7 +199,7 @@ def pytest_collection_modifyitems(
         return
     from fake_smolvm.harness.markers import complaints
 
-    wrong = list(complaints(marked, _mode(config)[0]))
+    wrong = list(complaints(marked, mode_of(config)[0]))
     for item, text in wrong:
         item.stash[WRONG] = text
     if wrong and not hasattr(config, "workerinput"):
@@ -240,7 +225,7 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin an attempt: nothing is known of it, whatever became of the one before."""
-    for key in _OF_AN_ATTEMPT:
+    for key in OF_AN_ATTEMPT:
         if key in item.stash:
             del item.stash[key]
     item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
@@ -382,29 +367,6 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return None if masked is None else masked.explained(op, left, right)
 
 
-def is_ours(item: Any, name: str) -> bool:
-    """Tell whether a fixture's name means ours in a test, or one that is made of ours."""
-    info = getattr(item, "_fixtureinfo", None)
-    known = {} if info is None else info.name2fixturedefs
-    for definition in reversed(known.get(name, ())):
-        if definition.func.__module__ == __name__:
-            return True
-        if name not in definition.argnames:
-            return False
-    return True
-
-
-def passed(item: pytest.Item) -> bool:
-    """Tell whether this attempt at a test came to its end and, as far as known, failed nowhere."""
-    stash = item.stash
-    return stash.get(PASSED, False) and not any(key in stash for key in (FAILED, SKIPPED, XFAILED))
-
-
-def lives_of(config: pytest.Config) -> list[Life]:
-    """Return the fixtures of this run that are alive, the newest last."""
-    return [life for life in LIVES if life.config is config]
-
-
 def _life_of(item: pytest.Item) -> Life | None:
     return next((life for life in reversed(lives_of(item.config)) if life.is_used_by(item)), None)
 
@@ -425,14 +387,6 @@ def _explain_scope(error: BaseException) -> None:
                 return
 
 
-def _mode(config: pytest.Config) -> tuple[str, str]:
-    """Return the mode of the run, and who says so."""
-    option, variable = config.getoption("smolvm"), os.environ.get(MODE_VARIABLE)
-    if option:
-        return str(option), "--smolvm"
-    return (variable, f"${MODE_VARIABLE}") if variable else (config.getini("smolvm"), "ini smolvm")
-
-
 def _says_more(config: pytest.Config) -> bool:
     """Tell whether there is anything to check beside the mode."""
     ini = ("smolvm_allows", "smolvm_cli", "smolvm_cli_versions")
@@ -443,15 +397,6 @@ def _says_more(config: pytest.Config) -> bool:
         or config.getoption("smolvm_binary") is not None
         or os.environ.get("FAKE_SMOLVM_VERSION")
     )
-
-
-def run_of(config: pytest.Config) -> Run:
-    """Return what the run is told; raise pytest.UsageError if that cannot be done."""
-    if RUN not in config.stash:
-        from fake_smolvm.harness import settings
-
-        config.stash[RUN] = settings.run_of(config, _mode(config)[0])
-    return config.stash[RUN]
 
 
 @pytest.fixture

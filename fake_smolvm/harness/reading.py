@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from fake_smolvm import DEFAULT_VERSION, entry, grammars
+from fake_smolvm import entry, grammars
 from fake_smolvm.clap.outcome import Matches, ParseExit
 from fake_smolvm.clap.parser import parse
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.scenarios import machine_of
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness.plugin import FIXTURE, STORY
 from fake_smolvm.harness.report import BAD, Attempt, Entry, Run, page
 from fake_smolvm.harness.secrets import MASK, masked_text
+from fake_smolvm.harness.stash import FIXTURE, OURS, STORY
 from fake_smolvm.harness.story import SECRETS, secrets_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTION = "--smolvm-report"
-FIXTURES = ("smolvm", "fake_smolvm", "smolvm_class", "smolvm_module", "smolvm_session")
 """A test that asks for one of these has a part in the report, even if it was skipped."""
 
 NO_END = "no end"
@@ -80,7 +79,7 @@ class Carrier:
         if call.when == "teardown":
             stories, last_secrets = _taken_from(item)
             secrets += last_secrets
-        uses = fixture is not None or any(name in FIXTURES for name in item.fixturenames)  # type: ignore[attr-defined]
+        uses = fixture is not None or any(name in OURS for name in item.fixturenames)  # type: ignore[attr-defined]
         # An attribute of a report is what pytest-xdist carries from its workers.
         report.smolvm = _told(report, secrets, stories, uses=uses)
         # pytest-rerunfailures shows no teardown of an attempt that it repeats.

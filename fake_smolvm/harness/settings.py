@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from fake_smolvm import DEFAULT_VERSION
 from fake_smolvm.entry import VERSION_VARIABLE
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import words
 from fake_smolvm.harness.session_folder import outside
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness import hazards, markers, plugin
+from fake_smolvm.harness import hazards, markers, stash
 from fake_smolvm.harness.inspection import NoAnswerError
 from fake_smolvm.harness.story import story_of
 from fake_smolvm.harness.words import UNUSED
@@ -98,22 +98,22 @@ class Life:
     def failed(self) -> bool:
         """Whether there is a failure that matters more than what is left behind."""
         if self.is_of_one_test:
-            stash = self.node.stash
-            return bool(stash.get(plugin.FAILED, False) or stash.get(plugin.XFAILED, False))
+            kept = self.node.stash
+            return bool(kept.get(stash.FAILED, False) or kept.get(stash.XFAILED, False))
         return bool(self._failed)
 
     @property
     def passed(self) -> bool:
         """Whether all came to its end, so that what nothing met yet will never be met."""
         if self.is_of_one_test:
-            return plugin.passed(self.node)
+            return stash.passed(self.node)
         return not (self._failed or self._skipped or self._is_partial())
 
     def _is_partial(self) -> bool:
         """Tell whether some of the tests that it is for may be left out, or run elsewhere."""
         if self.config is None or isinstance(self.node, pytest.Item):
             return False
-        return self.config.stash.get(plugin.PARTIAL, False) or hasattr(self.config, "workerinput")
+        return self.config.stash.get(stash.PARTIAL, False) or hasattr(self.config, "workerinput")
 
     def fail(self, text: str) -> None:
         """Raise what the one who asked for the fixture expects."""
@@ -144,20 +144,20 @@ def lived(
     life.fixture = fixture
     life.note_start()
     if life.is_of_one_test:
-        life.node.stash[plugin.FIXTURE] = fixture
-    plugin.LIVES.append(life)
+        life.node.stash[stash.FIXTURE] = fixture
+    stash.LIVES.append(life)
     try:
         yield
     except BaseException:
         life.note_failure()
         raise
     finally:
-        plugin.LIVES.remove(life)
+        stash.LIVES.remove(life)
         findings, uncleaned = _looked_over(life, fixture, inspection)
-        if life.config is not None and plugin.ALLOWANCES in life.config.stash and life.node:
+        if life.config is not None and stash.ALLOWANCES in life.config.stash and life.node:
             version = fixture.version if fixture.mode == "fake" else None
             met = {finding.hazard for finding in findings}
-            life.config.stash[plugin.ALLOWANCES].note(life.node, met, version)
+            life.config.stash[stash.ALLOWANCES].note(life.node, met, version)
         _tell_story(life, fixture, findings, inspection)
         _judge(life, fixture, findings, uncleaned, complaints)
 
@@ -184,13 +184,13 @@ def _tell_story(
 ) -> None:
     nodes = [life.node] if life.is_of_one_test else []
     for node in nodes:
-        node.stash[plugin.TIMELINE] = fixture.timeline()
+        node.stash[stash.TIMELINE] = fixture.timeline()
     if life.config is not None and not nodes:
         # What lives longer than a test is told with the last one.
-        nodes = [node for node in life.config.stash[plugin.NODES] if isinstance(node, pytest.Item)]
+        nodes = [node for node in life.config.stash[stash.NODES] if isinstance(node, pytest.Item)]
     for node in nodes[:1]:
         owner = node.nodeid if life.is_of_one_test else f"{life.node.nodeid} ({life.name})"
-        node.stash.setdefault(plugin.STORY, story_of(owner, fixture, findings, inspection))
+        node.stash.setdefault(stash.STORY, story_of(owner, fixture, findings, inspection))
 
 
 def _judge(

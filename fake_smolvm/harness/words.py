@@ -6,7 +6,8 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fake_smolvm import DEFAULT_VERSION, grammars
+from fake_smolvm import grammars
+from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import hazards
 from fake_smolvm.harness.reading import grammar_of
 from fake_smolvm.machines import names

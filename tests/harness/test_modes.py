@@ -330,6 +330,7 @@ def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
             assert ours <= {
                 "fake_smolvm.harness",
                 "fake_smolvm.harness.plugin",
+                "fake_smolvm.harness.stash",
             }
         """
     )
