@@ -11,7 +11,6 @@ from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
 from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
-from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.host import Host
 
 TYPE_CHECKING = False
@@ -135,7 +134,7 @@ def _shown(path: object) -> str:
 
 
 def _run(argv: Sequence[str], host: Host) -> int:
-    version = host.env.get(VERSION_VARIABLE) or DEFAULT_VERSION
+    version = host.env.get(VERSION_VARIABLE) or grammars.DEFAULT_VERSION
     host.version = version
     try:
         grammar = grammars.load(version, host.env)

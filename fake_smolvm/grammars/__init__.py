@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.clap.grammar import Grammar
-from fake_smolvm.fastjson import loads
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fake_smolvm.clap.grammar import Grammar
 
 DEFAULT_VERSION = "0.8.0"
 """The smolvm that the fake is unless told otherwise."""
@@ -37,6 +36,10 @@ def load(version: str, env: Mapping[str, str] | None = None) -> Grammar:
         return grammar
     if version.strip("0123456789.") or not version:
         raise _unknown(version)
+    # Whoever only asks which versions there are needs neither.
+    from fake_smolvm.clap.grammar import Grammar
+    from fake_smolvm.fastjson import loads
+
     try:
         with open(f"{_DIRECTORY}/{version}{_ENDING}", encoding="utf-8") as file:
             data = loads(file.read())

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from fake_smolvm import entry, grammars
 from fake_smolvm.clap.outcome import Matches, ParseExit
 from fake_smolvm.clap.parser import parse
-from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.scenarios import machine_of
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Read(NamedTuple):
     """None if the parser refuses the line, or answers it itself (help, version)."""
 
 
-def read(argv: Sequence[str], version: str = DEFAULT_VERSION) -> Read:
+def read(argv: Sequence[str], version: str = grammars.DEFAULT_VERSION) -> Read:
     """Read an argv (without the program's name) as that version of smolvm does."""
     try:
         matches = parse(grammar_of(version), argv, entry.VALUE_PARSERS)

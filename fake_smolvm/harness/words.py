@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fake_smolvm import grammars
-from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import hazards
 from fake_smolvm.harness.reading import grammar_of
 from fake_smolvm.machines import names
@@ -91,7 +90,7 @@ def checked_command_of_any(command: object) -> str:
     for version in grammars.known_versions():
         with suppress(ValueError):
             return checked_command(command, version)
-    return checked_command(command, DEFAULT_VERSION)
+    return checked_command(command, grammars.DEFAULT_VERSION)
 
 
 def checked_machine(name: object) -> str:

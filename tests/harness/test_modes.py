@@ -325,13 +325,16 @@ def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
         """
         import sys
 
+        def test_that_is_over(): pass
+
         def test_imports():
             ours = {name for name in sys.modules if name.startswith("fake_smolvm.")}
             assert ours <= {
+                "fake_smolvm.grammars",
                 "fake_smolvm.harness",
                 "fake_smolvm.harness.plugin",
                 "fake_smolvm.harness.stash",
             }
         """
     )
-    pytester.runpytest_subprocess("--no-header").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
