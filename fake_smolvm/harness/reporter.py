@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTION = "--smolvm-report"
-"""A test that asks for one of these has a part in the report, even if it was skipped."""
 
 NO_END = "no end"
 CRASH = "???"
@@ -79,6 +78,7 @@ class Carrier:
         if call.when == "teardown":
             stories, last_secrets = _taken_from(item)
             secrets += last_secrets
+        # A test that asks for one has a part in the report, even if it was skipped.
         uses = fixture is not None or any(name in OURS for name in item.fixturenames)  # type: ignore[attr-defined]
         # An attribute of a report is what pytest-xdist carries from its workers.
         report.smolvm = _told(report, secrets, stories, uses=uses)

@@ -8,6 +8,7 @@ import tomllib
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
+from fake_smolvm.rust.std import WHITE_SPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Smolfile:
         self._merge_health(record)
         all_env = [*file.get("env", ()), *dev.get("env", ()), *env]
         all_volumes = [*(dev.get("volumes") or file.get("volumes", ())), *volumes]
-        return all_volumes, [_trimmed(spec) for spec in all_env]
+        return all_volumes, [spec.strip(WHITE_SPACE) for spec in all_env]
 
     def _ports(self) -> list[tuple[int, int]]:
         from fake_smolvm.grammars.value_parsers import port_mapping
@@ -311,18 +312,11 @@ def _either(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _trimmed(spec: str) -> str:
-    """Without the white space around it, as Rust has it."""
-    from fake_smolvm.rust.std import WHITE_SPACE
-
-    return spec.strip(WHITE_SPACE)
-
-
 def _seconds(text: str | None) -> int | None:
     """A duration of a Smolfile ("10s", "5m", "2h", "7") in seconds; None for what is none."""
     if text is None:
         return None
-    text = _trimmed(text)
+    text = text.strip(WHITE_SPACE)
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     digits = (text[:-1] if unit else text).removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):

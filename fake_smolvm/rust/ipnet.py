@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fake_smolvm.rust.std import fits
+
 _OCTETS, _OCTET_MAX = 4, 255
 _GROUPS, _GROUP_DIGITS = 8, 4
 
@@ -13,10 +15,10 @@ def network(text: str) -> str | None:
         return None
     four = ipv4(address, leading_zeros=True)
     if four is not None:
-        return f"{_shown_four(four)}/{int(prefix)}" if _is_at_most(prefix, 32) else None
+        return f"{_shown_four(four)}/{int(prefix)}" if fits(prefix, 32) else None
     six = _six(address, leading_zeros=True, least_left_out=0)
     if six is not None:
-        return f"{_shown_six(six)}/{int(prefix)}" if _is_at_most(prefix, 128) else None
+        return f"{_shown_six(six)}/{int(prefix)}" if fits(prefix, 128) else None
     return None
 
 
@@ -35,7 +37,7 @@ def ipv4(text: str, *, leading_zeros: bool) -> list[int] | None:
     if len(parts) != _OCTETS:
         return None
     for part in parts:
-        if not (part.isascii() and part.isdigit() and _is_at_most(part, _OCTET_MAX)):
+        if not (part.isascii() and part.isdigit() and fits(part, _OCTET_MAX)):
             return None
         if part[0] == "0" and part != "0" and not leading_zeros:
             return None
@@ -69,10 +71,6 @@ def _groups(text: str, *, leading_zeros: bool) -> list[int] | None:
     if four is not None:
         groups += [four[0] << 8 | four[1], four[2] << 8 | four[3]]
     return groups
-
-
-def _is_at_most(digits: str, highest: int) -> bool:
-    return len(digits) <= len(str(highest)) and int(digits) <= highest
 
 
 def _shown_four(four: list[int]) -> str:

@@ -11,5 +11,9 @@ WHITE_SPACE = (
 
 def is_at_most(digits: str, highest: int) -> bool:
     """Tell whether ASCII digits, however many, are a number no larger than `highest`."""
-    digits = digits.lstrip("0") or "0"
+    return fits(digits.lstrip("0") or "0", highest)
+
+
+def fits(digits: str, highest: int) -> bool:
+    """Tell whether ASCII digits are no longer than `highest`, nor a larger number."""
     return len(digits) <= len(str(highest)) and int(digits) <= highest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from functools import partial
 
-from fake_smolvm.rust.toml_tables import MistakeError, Node, Tables, insert
+from fake_smolvm.rust.toml_tables import BARE_KEY, MistakeError, Node, Tables, insert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _CONTINUES = 0x80
 _SPACE = b" \t"
 _DIGITS = b"0123456789"
 _HEX = _DIGITS + b"abcdefABCDEF"
-_KEY = _DIGITS + b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+_KEY = BARE_KEY.encode()
 _HIGH = bytes(range(0x80, 0x100))
 _PRINTABLE = b"\t" + bytes(range(0x20, 0x7F)) + _HIGH
 _BASIC = _PRINTABLE.replace(b'"', b"").replace(b"\\", b"")

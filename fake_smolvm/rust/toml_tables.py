@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     Span: TypeAlias = tuple[int, int]
 
-_BARE_KEY = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")
+BARE_KEY = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 
 
 class Node:
@@ -154,7 +154,7 @@ def descend(table: Node, path: Sequence[tuple[str, Span]], *, dotted: bool) -> N
 def _duplicate(path: Sequence[tuple[str, Span]]) -> MistakeError:
     *parents, (name, _) = path
     place = ".".join([part for part, _ in parents])
-    shown = name if name and _BARE_KEY.issuperset(name) else f'"{name}"'
+    shown = name if name and set(name) <= set(BARE_KEY) else f'"{name}"'
     return MistakeError(
         f"duplicate key `{shown}` in {f'table `{place}`' if place else 'document root'}"
     )
