@@ -171,7 +171,7 @@ class Runner:
             The result; of the output it has the end of stderr only.
 
         Raises:
-            HostTimeoutError: the host timeout was over.
+            HostTimeoutError: the host timeout was over, and all that was said by then was yielded.
             Interrupted: the leash was pulled.
         """
         last = Tail(TAIL, command.secrets)
@@ -190,6 +190,7 @@ class Runner:
                 for name, chunk in child.last_words():
                     if name == "stderr":
                         last.add(chunk)
+                    yield name, chunk
         done = self.finished(
             command, child.process.returncode, ("", last.text()), feeder=feeder, exceeded=exceeded
         )

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -303,7 +304,8 @@ PROGRAMS = {
 }
 
 
-def program(stub: Any, body: str, *, forever: bool) -> subprocess.Popen[str]:
+@contextmanager
+def program(stub: Any, body: str, *, forever: bool) -> Iterator[subprocess.Popen[str]]:
     text = f"""
 import asyncio, signal, threading
 from smolvm_wrapper import *
@@ -315,13 +317,17 @@ def body():
     if forever:
         threading.Event().wait()
 """ + textwrap.dedent(PROGRAMS[body])
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", text],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as user:
+        try:
+            yield user
+        finally:
+            user.kill()
 
 
 def interrupt(user: subprocess.Popen[str]) -> None:
@@ -346,19 +352,19 @@ def interrupt(user: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("body", PROGRAMS)
 def test_ctrl_c(stub: Any, step: str, times: int, body: str) -> None:
     stub.does(GATED.format(step=step))
-    user = program(stub, body, forever=step == "body")
-    assert user.stdout
-    if step == "body":
-        assert user.stdout.readline() == "body\n"
-    else:
-        assert eventually(lambda: reached(stub, step))
-    for _ in range(times):
-        interrupt(user)
-    stub.gate.touch()
-    _, stderr = user.communicate(timeout=120)
-    assert "KeyboardInterrupt" in stderr
-    assert user.returncode != 0
-    assert stub.calls == CALLS[step]
+    with program(stub, body, forever=step == "body") as user:
+        assert user.stdout
+        if step == "body":
+            assert user.stdout.readline() == "body\n"
+        else:
+            assert eventually(lambda: reached(stub, step))
+        for _ in range(times):
+            interrupt(user)
+        stub.gate.touch()
+        _, stderr = user.communicate(timeout=120)
+        assert "KeyboardInterrupt" in stderr
+        assert user.returncode != 0
+        assert stub.calls == CALLS[step]
 
 
 PROGRAMS_THAT_LEAVE = {
