@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from fake_smolvm import variables
 from fake_smolvm.install import install
 
 LIFE = (
@@ -34,7 +35,7 @@ def run() -> int:
         work = Path(folder)
         smolvm = install(work / "bin")
         (work / "note.txt").write_text("carried in and out\n", encoding="utf-8")
-        env = {**os.environ, "HOME": folder, "FAKE_SMOLVM_HOME": folder}
+        env = {**os.environ, "HOME": folder, variables.HOME: folder}
         exit_codes = [_show(smolvm, argv, cwd=work, env=env) for argv in LIFE]
     return int(any(exit_codes))
 

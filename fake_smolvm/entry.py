@@ -6,7 +6,7 @@ import _signal  # type: ignore[import-not-found] # `signal` costs more than all 
 import os
 import sys
 
-from fake_smolvm import grammars
+from fake_smolvm import grammars, variables
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from fake_smolvm.grammars import value_parsers
 else:
     value_parsers = LazyModule("fake_smolvm.grammars.value_parsers")
-
-VERSION_VARIABLE = "FAKE_SMOLVM_VERSION"
-SCENARIO_VARIABLE = "FAKE_SMOLVM_SCENARIO"
-
 
 VALUE_PARSERS: Mapping[str, Callable[[str], object]] = {
     "byte_size": lambda text: value_parsers.byte_size(text),  # noqa: PLW0108 - loads it
@@ -134,12 +130,12 @@ def _shown(path: object) -> str:
 
 
 def _run(argv: Sequence[str], host: Host) -> int:
-    version = host.env.get(VERSION_VARIABLE) or grammars.DEFAULT_VERSION
+    version = host.env.get(variables.VERSION) or grammars.DEFAULT_VERSION
     host.version = version
     try:
         grammar = grammars.load(version, host.env)
     except LookupError as error:
-        raise SetupError(f"{VERSION_VARIABLE}: {error.args[0]}") from None
+        raise SetupError(f"{variables.VERSION}: {error.args[0]}") from None
     try:
         matches = parse(grammar, argv, VALUE_PARSERS)
     except ParseExit as end:
@@ -147,13 +143,13 @@ def _run(argv: Sequence[str], host: Host) -> int:
         host.err(end.stderr)
         return end.code
     _check_given(host.env)
-    if host.scenario is None and host.env.get(SCENARIO_VARIABLE):
+    if host.scenario is None and host.env.get(variables.SCENARIO):
         from fake_smolvm import scenarios
 
         try:
-            host.scenario = scenarios.load(host.env[SCENARIO_VARIABLE], grammar)
+            host.scenario = scenarios.load(host.env[variables.SCENARIO], grammar)
         except scenarios.ScenarioError as error:
-            raise SetupError(f"{SCENARIO_VARIABLE}: {error.message}") from None
+            raise SetupError(f"{variables.SCENARIO}: {error.message}") from None
     if host.scenario is not None:
         code = host.scenario.intercept(matches, host)
         if code is not None:
@@ -165,17 +161,17 @@ def _check_given(env: Mapping[str, str]) -> None:
     """Raise SetupError for a variable that is wrong, whether or not the command comes to use it."""
     for variable, (module, function) in _CHECKS.items():
         value = env.get(variable)
-        if value and not (variable == "FAKE_SMOLVM_NETWORK" and _is_empty(value)):
+        if value and not (variable == variables.NETWORK and _is_empty(value)):
             name = f"fake_smolvm.machines.{module}"
             __import__(name)
             getattr(sys.modules[name], function)(env)
 
 
 _CHECKS = {
-    "FAKE_SMOLVM_KVM": ("lifecycle", "has_hypervisor"),
-    "FAKE_SMOLVM_BOOT_SECONDS": ("lifecycle", "boot_seconds"),
-    "FAKE_SMOLVM_IMAGES": ("images", "check"),
-    "FAKE_SMOLVM_NETWORK": ("egress", "network_of"),
+    variables.KVM: ("lifecycle", "has_hypervisor"),
+    variables.BOOT_SECONDS: ("lifecycle", "boot_seconds"),
+    variables.IMAGES: ("images", "check"),
+    variables.NETWORK: ("egress", "network_of"),
 }
 """Who checks a variable; all but the last are rarely set."""
 

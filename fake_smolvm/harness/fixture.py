@@ -6,6 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from fake_smolvm import variables
 from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import calls, leftovers, masked, words
 from fake_smolvm.harness.faults import Faults
@@ -352,10 +353,10 @@ class InProcessFixture(SmolvmFixture):
         """Run the fake."""
         from fake_smolvm import entry
 
-        if self._faults is not None and entry.SCENARIO_VARIABLE not in host.env:
+        if self._faults is not None and variables.SCENARIO not in host.env:
             host.scenario = self._faults.scenario
-        if self.version != DEFAULT_VERSION and not host.env.get(entry.VERSION_VARIABLE):
-            host.env = {**host.env, entry.VERSION_VARIABLE: self.version}
+        if self.version != DEFAULT_VERSION and not host.env.get(variables.VERSION):
+            host.env = {**host.env, variables.VERSION: self.version}
         return entry.run(argv, host)
 
     def close(self, *, patient: bool = True) -> list[Finding]:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from fake_smolvm import entry
+from fake_smolvm import entry, variables
 from fake_smolvm.errors import CommandError
 from fake_smolvm.harness.reading import number
 from fake_smolvm.machines import egress, lifecycle
@@ -73,8 +73,8 @@ class Inspection:
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise NoAnswerError(f"smolvm {' '.join(argv)}: {error}") from None
             return Said(done.returncode, done.stdout, done.stderr)
-        env.setdefault(entry.VERSION_VARIABLE, self._version)
-        env.pop(entry.SCENARIO_VARIABLE, None)  # what happens to the test does not happen here
+        env.setdefault(variables.VERSION, self._version)
+        env.pop(variables.SCENARIO, None)  # what happens to the test does not happen here
         from fake_smolvm.host import Host
 
         stdout, stderr = io.BytesIO(), io.BytesIO()

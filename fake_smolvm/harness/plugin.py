@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fake_smolvm import variables
 from fake_smolvm.harness.stash import (
     ALLOWANCES,
     CONFIGS,
@@ -64,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--smolvm-cli",
         metavar="VERSION",
         help="which smolvm the fake is, and the real one must be; also as marker "
-        "smolvm(cli=...) and ini `smolvm_cli`; for the fake alone also $FAKE_SMOLVM_VERSION",
+        "smolvm(cli=...) and ini `smolvm_cli`; for the fake alone also $" + variables.VERSION,
     )
     group.addoption(
         "--smolvm-binary",
@@ -393,7 +394,7 @@ def _says_more(config: pytest.Config) -> bool:
         or config.getini("smolvm_home") != "sandbox"
         or config.getoption("smolvm_cli") is not None
         or config.getoption("smolvm_binary") is not None
-        or os.environ.get("FAKE_SMOLVM_VERSION")
+        or os.environ.get(variables.VERSION)
     )
 
 

@@ -7,13 +7,13 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
+from fake_smolvm import variables
 from fake_smolvm.harness import handed
 from fake_smolvm.harness.inside import HOME, keep_inside
 from fake_smolvm.harness.journal import Journal
 from fake_smolvm.harness.session_folder import session_folder
 from fake_smolvm.harness.starts import File
 from fake_smolvm.install import write_executable
-from fake_smolvm.machines import egress
 from fake_smolvm.machines.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Sandbox:
             "PATH", os.pathsep.join([str(self.bin), path] if path else [str(self.bin)])
         )
         if not real:
-            monkeypatch.setenv(egress.VARIABLE, str(self.network))
+            monkeypatch.setenv(variables.NETWORK, str(self.network))
 
     def put_on_path(
         self,
@@ -110,7 +110,7 @@ class Sandbox:
 
     @property
     def _inside(self) -> dict[str, str]:
-        return {"HOME": str(self.home), egress.VARIABLE: str(self.network)}
+        return {"HOME": str(self.home), variables.NETWORK: str(self.network)}
 
     @property
     def former(self) -> str:
@@ -124,7 +124,7 @@ class Sandbox:
             if given.startswith(self.former) and not os.path.exists(given):
                 env[name] = value
         keep_inside(env, str(self.folder), self.outside)
-        env.setdefault(egress.VARIABLE, str(self.network))
+        env.setdefault(variables.NETWORK, str(self.network))
 
     def stay(self) -> None:
         """Be in this process's environment again, if something put back what was there before."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from fake_smolvm.entry import VERSION_VARIABLE
+from fake_smolvm import variables
 from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import words
 from fake_smolvm.harness.session_folder import outside
@@ -88,14 +88,14 @@ def run_of(config: pytest.Config, mode: str) -> Run:
     cli, said_by = config.getoption("smolvm_cli"), "--smolvm-cli"
     if not cli:
         cli, said_by = config.getini("smolvm_cli") or None, "ini smolvm_cli"
-    from_outside = os.environ.get(VERSION_VARIABLE)
+    from_outside = os.environ.get(variables.VERSION)
     home = str(config.getini("smolvm_home"))
     if home not in HOMES:
         raise pytest.UsageError(f"ini smolvm_home: {words.unknown('home', home, HOMES)}")
     if cli and mode == "fake":
         _checked_version(cli, said_by)
     elif from_outside and not cli:
-        _checked_version(from_outside, f"${VERSION_VARIABLE}")
+        _checked_version(from_outside, f"${variables.VERSION}")
     for version in config.getini("smolvm_cli_versions"):
         _checked_version(version, "ini smolvm_cli_versions")
     return Run(
@@ -115,8 +115,8 @@ def run_outside_pytest() -> Run:
     Raises:
         pytest.UsageError: A word in it is none.
     """
-    version = os.environ.get(VERSION_VARIABLE) or DEFAULT_VERSION
-    _checked_version(version, f"${VERSION_VARIABLE}")
+    version = os.environ.get(variables.VERSION) or DEFAULT_VERSION
+    _checked_version(version, f"${variables.VERSION}")
     return Run(fake_version=version, binary=_named_binary(None))
 
 
@@ -200,7 +200,7 @@ def _asked_version(binary: str, _looks: tuple[int, ...]) -> str:
         said = subprocess.run(
             [binary, "--version"],
             # No fake gets by with this, however it is wrapped.
-            env={**os.environ, VERSION_VARIABLE: "none"},
+            env={**os.environ, variables.VERSION: "none"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -215,7 +215,7 @@ def _asked_version(binary: str, _looks: tuple[int, ...]) -> str:
         ) from None
     except OSError as error:
         raise pytest.UsageError(f"{binary} --version: {error.strerror}") from None
-    if VERSION_VARIABLE in said.stderr:
+    if variables.VERSION in said.stderr:
         raise pytest.UsageError(f"{binary} is the fake, not a real smolvm")
     program, _, version = said.stdout.strip().partition(" ")
     numbers = version.split(".")

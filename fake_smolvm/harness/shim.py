@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from fake_smolvm import entry
+from fake_smolvm import entry, variables
 from fake_smolvm.harness.inside import keep_inside
 from fake_smolvm.harness.journal import KEPT, Head, Journal, file_at_hand, surroundings
 
@@ -29,11 +29,11 @@ def main(
     given = surroundings() if noted else {}
     env = os.environ
     keep_inside(env, folder, outside)
-    env.setdefault(entry.VERSION_VARIABLE, version)
-    env.setdefault("FAKE_SMOLVM_NETWORK", os.path.join(folder, "network.toml"))
+    env.setdefault(variables.VERSION, version)
+    env.setdefault(variables.NETWORK, os.path.join(folder, "network.toml"))
     scenario = os.path.join(folder, "scenario.toml")
-    if entry.SCENARIO_VARIABLE not in env and os.path.exists(scenario):
-        env[entry.SCENARIO_VARIABLE] = scenario
+    if variables.SCENARIO not in env and os.path.exists(scenario):
+        env[variables.SCENARIO] = scenario
     journal = Journal(folder)
     try:
         return _noted(journal, given) if noted else _run(journal, str(os.getpid()))

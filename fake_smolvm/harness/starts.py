@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fake_smolvm import variables
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,7 +43,7 @@ class Start(NamedTuple):
 
     def is_plain(self) -> bool:
         """Tell whether its home is a place that does not depend on where a process is."""
-        homes = (self.env.data.get(name, b"") for name in (b"HOME", b"FAKE_SMOLVM_HOME"))
+        homes = (self.env.data.get(name, b"") for name in (b"HOME", variables.HOME.encode()))
         return all(not home or home.startswith(b"/") for home in homes)
 
 

@@ -18,6 +18,7 @@ answer that is given is noted by its number, one a line.
 
 from __future__ import annotations
 
+from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
 
 TYPE_CHECKING = False
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Verdict: TypeAlias = Literal["no network", "denied", "unresolved", "allowed"]
 
-VARIABLE = "FAKE_SMOLVM_NETWORK"
 DNS_SERVER = "1.1.1.1"
 _NAME_LIMIT, _LABEL_LIMIT = 253, 63
 _NEVER_RESOLVED = (".invalid", ".localhost")
@@ -117,7 +117,7 @@ def network_of(env: Mapping[str, str]) -> Network:
 
     Raises SetupError for a file that cannot be read, or says what no network is like.
     """
-    path = env.get(VARIABLE)
+    path = env.get(variables.NETWORK)
     if not path:
         return Network()
     from fake_smolvm.machines import given
@@ -125,11 +125,11 @@ def network_of(env: Mapping[str, str]) -> Network:
     try:
         data = given.read_toml(path)
     except ValueError as error:
-        raise SetupError(f"{VARIABLE}: {error}") from None
+        raise SetupError(f"{variables.NETWORK}: {error}") from None
     try:
         _check(data)
     except ValueError as error:
-        raise SetupError(f"{VARIABLE}: {path}: {error}") from None
+        raise SetupError(f"{variables.NETWORK}: {path}: {error}") from None
     return Network(data)
 
 

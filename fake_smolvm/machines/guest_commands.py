@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 
+from fake_smolvm import variables
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -595,7 +597,7 @@ def _unanswered(call: Invocation, host: str, url: str = "") -> int:
     call.stderr(
         f"fake_smolvm: {call.argv[0]}: {what}, for nothing leaves this host; provide it with "
         f"smolvm.outside_answer({url or 'URL'!r}, ...) and smolvm.outside_host({host!r}, ADDRESS), "
-        f"or in the file that $FAKE_SMOLVM_NETWORK names\n".encode("utf-8", "surrogateescape")
+        f"or in the file that ${variables.NETWORK} names\n".encode("utf-8", "surrogateescape")
     )
     return 1
 

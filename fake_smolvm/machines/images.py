@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 
+from fake_smolvm import variables
 from fake_smolvm.errors import LimitError, SetupError
 from fake_smolvm.machines import given
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-VARIABLE = "FAKE_SMOLVM_IMAGES"
 BARE_IDENTITY = "alpine"
 """What a machine without an image looks like."""
 
@@ -116,7 +116,7 @@ def check_known(env: Mapping[str, str], reference: str) -> None:
     if not any(_fits(name, pattern) for data in _entries(env) for pattern in data["names"]):
         raise LimitError(
             f"it has no image {reference!r}, and asks no registry; provide it in the "
-            f"JSON file that ${VARIABLE} names: "
+            f"JSON file that ${variables.IMAGES} names: "
             f'[{{"names": ["{reference}"], "identity": "alpine"}}], or with "identity": null '
             "as one that is not to be had"
         )
@@ -148,13 +148,13 @@ def check(env: Mapping[str, str]) -> None:
 
 
 def _entries(env: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    chosen = env.get(VARIABLE)
+    chosen = env.get(variables.IMAGES)
     if chosen:
         try:
             entries = given.read_json(chosen)
             _check(entries, chosen)
         except ValueError as error:
-            raise SetupError(f"{VARIABLE}: {error}") from None
+            raise SetupError(f"{variables.IMAGES}: {error}") from None
         yield from entries
     yield from given.read_json(_PROVIDED)
 

@@ -17,6 +17,7 @@ import sys
 import time
 from itertools import count
 
+from fake_smolvm import variables
 from fake_smolvm.errors import CommandError, LimitError, SetupError
 from fake_smolvm.machines import hazards, spare
 from fake_smolvm.machines.paths import os_error_text, read_small
@@ -104,24 +105,24 @@ def has_hypervisor(env: Mapping[str, str]) -> bool:
 
     Raises SetupError for a value that says neither.
     """
-    given = env.get("FAKE_SMOLVM_KVM") or "1"
+    given = env.get(variables.KVM) or "1"
     if given not in ("0", "1"):
         raise SetupError(
-            f"FAKE_SMOLVM_KVM={given}: 0 is a host without a hypervisor, 1 (or nothing) one with it"
+            f"{variables.KVM}={given}: 0 is a host without a hypervisor, 1 (or nothing) one with it"
         )
     return given == "1"
 
 
 def boot_seconds(env: Mapping[str, str]) -> float:
     """How long a machine takes to boot; raises SetupError for what is no such time."""
-    given = env.get("FAKE_SMOLVM_BOOT_SECONDS") or "0"
+    given = env.get(variables.BOOT_SECONDS) or "0"
     try:
         seconds = float(given)
     except ValueError:
         seconds = -1
     if not 0 <= seconds <= _LONGEST_BOOT_SECONDS:
         raise SetupError(
-            f"FAKE_SMOLVM_BOOT_SECONDS={given}: a number of seconds is due, such as 0.5, "
+            f"{variables.BOOT_SECONDS}={given}: a number of seconds is due, such as 0.5, "
             f"at most {_LONGEST_BOOT_SECONDS}"
         )
     return seconds

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from errno import ENOTDIR
 
+from fake_smolvm import variables
 from fake_smolvm.errors import CommandError
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ class Paths:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        home = env.get("FAKE_SMOLVM_HOME") or _home(env)
+        home = env.get(variables.HOME) or _home(env)
         self.has_home = home is not None
         """Whether there is a home at all: `HOME` may be unset, and the user not in passwd."""
         self.shown_root = home or _NO_HOME

@@ -39,6 +39,7 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
 from fake_smolvm.host import KilledError
 from fake_smolvm.machines import given, lifecycle
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     GuestCommand: TypeAlias = Callable[[list[str], Mapping[str, str], str, bytes], Answer | None]
     """Called with argv, environment, working directory and stdin."""
 
-VARIABLE = "FAKE_SMOLVM_SCENARIO"
 DEFAULT_MACHINE = "default"
 
 _FOLDER = os.path.dirname(__file__)
@@ -66,11 +66,11 @@ _HANG_STEP_SECONDS = 0.05
 _ENDING = ".toml"
 
 _VARIABLES = (
-    "FAKE_SMOLVM_BOOT_SECONDS",
-    "FAKE_SMOLVM_HOME",
-    "FAKE_SMOLVM_IMAGES",
-    "FAKE_SMOLVM_KVM",
-    "FAKE_SMOLVM_NETWORK",
+    variables.BOOT_SECONDS,
+    variables.HOME,
+    variables.IMAGES,
+    variables.KVM,
+    variables.NETWORK,
 )
 
 _SCENARIO = {"fault": given.TABLES, "guest": given.TABLES, "journal": given.TEXT}
@@ -350,7 +350,8 @@ def asked_at(socket: str) -> GuestCommand:
                     answer: Answer | None = literal_eval(reading.read().decode())
         except (OSError, ValueError, SyntaxError) as error:
             raise SetupError(
-                f"{VARIABLE}: the guest command {argv[0]} got no answer from {socket}: {error}"
+                f"{variables.SCENARIO}: the guest command {argv[0]} got no answer from {socket}: "
+                f"{error}"
             ) from None
         return answer
 
