@@ -162,16 +162,16 @@ def _check_given(env: Mapping[str, str]) -> None:
     for variable, (module, function) in _CHECKS.items():
         value = env.get(variable)
         if value and not (variable == variables.NETWORK and _is_empty(value)):
-            name = f"fake_smolvm.machines.{module}"
+            name = f"fake_smolvm.{module}"
             __import__(name)
             getattr(sys.modules[name], function)(env)
 
 
 _CHECKS = {
-    variables.KVM: ("lifecycle", "has_hypervisor"),
-    variables.BOOT_SECONDS: ("lifecycle", "boot_seconds"),
-    variables.IMAGES: ("images", "check"),
-    variables.NETWORK: ("egress", "network_of"),
+    variables.KVM: ("machines.lifecycle", "has_hypervisor"),
+    variables.BOOT_SECONDS: ("machines.lifecycle", "boot_seconds"),
+    variables.IMAGES: ("guest.images", "check"),
+    variables.NETWORK: ("guest.egress", "network_of"),
 }
 """Who checks a variable; all but the last are rarely set."""
 

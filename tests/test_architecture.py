@@ -62,6 +62,7 @@ def room_of(module: str) -> str:
     return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len)
 
 
+KIND = "fake_smolvm.guest.bashkit"
 FILES = [
     file for package in ("smolvm_wrapper", "fake_smolvm") for file in (ROOT / package).rglob("*.py")
 ]
@@ -75,6 +76,12 @@ def test_a_room_imports_only_what_it_may(file: Path) -> None:
         if name.partition(".")[0] in sys.stdlib_module_names:
             continue
         assert any(f"{name}.".startswith(f"{one}.") for one in allowed), f"{room} imports {name}"
+
+
+def test_nobody_but_the_guest_knows_which_kind_it_is() -> None:
+    knows = {module_name(file) for file in FILES for name in imported(file) if KIND in name}
+    assert all(module.startswith("fake_smolvm.guest.") for module in knows)
+    assert "fake_smolvm.guest.kinds" in knows
 
 
 def test_every_folder_of_code_is_a_room() -> None:
@@ -123,13 +130,6 @@ TIES = {
     ("fake_smolvm.harness.timeline", "fake_smolvm.harness.calls"),
     ("fake_smolvm.harness.words", "fake_smolvm.harness.hazards"),
     ("fake_smolvm.harness.stash", "fake_smolvm.harness.verdict"),
-    # The guest is to stand behind one Protocol; until then each of its parts knows the whole.
-    ("fake_smolvm.machines.guest_apart", "fake_smolvm.machines.guest"),
-    ("fake_smolvm.machines.guest_bash", "fake_smolvm.machines.guest"),
-    ("fake_smolvm.machines.guest_commands", "fake_smolvm.machines.guest"),
-    ("fake_smolvm.machines.guest_risk", "fake_smolvm.machines.guest"),
-    ("fake_smolvm.machines.guest_run", "fake_smolvm.machines.guest"),
-    ("fake_smolvm.machines.guest_commands", "fake_smolvm.machines.packages"),
 }
 
 
@@ -184,11 +184,6 @@ LONG = {
     "fake_smolvm.harness.plugin": "to be cut",
     "fake_smolvm.harness.recorder": "to be cut",
     "fake_smolvm.machines.artifacts": "to be cut",
-    "fake_smolvm.machines.guest": "to be cut",
-    "fake_smolvm.machines.guest_apart": "to be cut",
-    "fake_smolvm.machines.guest_bash": "to be cut",
-    "fake_smolvm.machines.guest_commands": "to be cut",
-    "fake_smolvm.machines.guest_run": "to be cut",
     "fake_smolvm.machines.lifecycle": "to be cut",
     "fake_smolvm.rust.toml": "to be cut",
     "fake_smolvm.scenarios": "to be cut",

@@ -6,9 +6,10 @@ import os
 import time
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import copying, guest_root
+from fake_smolvm.guest import copying
+from fake_smolvm.guest import root as guest_root
+from fake_smolvm.guest.tree import GuestTree
 from fake_smolvm.machines.hazards import note
-from fake_smolvm.machines.tree import GuestTree
 from fake_smolvm.operations.connection import connect, open_state
 from fake_smolvm.operations.sizes import readable
 
@@ -76,7 +77,7 @@ def _files(paths: Paths, name: str, record: Record | None) -> GuestTree:
     root = paths.guest_root(name)
     if guest_root.is_laid_out(root):
         return GuestTree(root, () if record is None else record.mounts)
-    from fake_smolvm.machines.guest import files
+    from fake_smolvm.guest.files import files
     from fake_smolvm.machines.record import Record
 
     return files(paths, record or Record(name, 0))

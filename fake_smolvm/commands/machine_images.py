@@ -10,8 +10,8 @@ from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.outcome import Matches
+    from fake_smolvm.guest.images import Image
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.images import Image
 
 _EMPTY_BYTES = 65536
 """What a fresh storage disk holds (0.8.0, vm.jsonl part a)."""

@@ -6,7 +6,7 @@ import time
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
-from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, open_state, run_in_guest
+from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, open_state
 from fake_smolvm.operations.starting import start
 from fake_smolvm.operations.stopping import stop
 
@@ -101,6 +101,8 @@ class _Watch:
     def _check_health(self, command: Sequence[str]) -> None:
         label = f"{self._failures + 1}/{self._retries}"
         try:
+            from fake_smolvm.operations.in_guest import run_in_guest
+
             result = run_in_guest(
                 self._host, self._paths, self._record, command, timeout=self._timeout
             )

@@ -8,8 +8,8 @@ from fake_smolvm.operations.connection import (
     find,
     look_up,
     open_state,
-    run_in_guest,
 )
+from fake_smolvm.operations.in_guest import run_in_guest
 from fake_smolvm.operations.storage import boot_if_stopped
 
 TYPE_CHECKING = False

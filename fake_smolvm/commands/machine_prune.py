@@ -11,8 +11,8 @@ from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.outcome import Matches
+    from fake_smolvm.guest.images import Image
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.record import Record
 
 

@@ -6,11 +6,13 @@ import os
 import time
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import guest, lifecycle, names, resources
+from fake_smolvm.guest import kinds
+from fake_smolvm.machines import lifecycle, names, resources
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import MachineExistsError
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, open_state, pull
 from fake_smolvm.operations.creation import set_options
+from fake_smolvm.operations.in_guest import run_in_guest, start_in_guest
 from fake_smolvm.operations.session import Leaving, Session
 
 TYPE_CHECKING = False
@@ -187,7 +189,7 @@ def _prepare(asked: _Asked) -> list[str]:
             ) from None
         command = command or [*image.entrypoint, *image.cmd]
     for index, script in enumerate(record.init):
-        result = guest.run_command(host, paths, record, ["sh", "-c", script])
+        result = run_in_guest(host, paths, record, ["sh", "-c", script])
         if result.exit_code != 0:
             said = result.stderr.decode(errors="replace").strip()
             raise CommandError(
@@ -218,9 +220,9 @@ def _run_once(asked: _Asked) -> int:
 
 def _execute(asked: _Asked, process: Process, command: list[str]) -> int:
     paths, record = asked.paths, asked.record
-    env, workdir = guest.defaults(paths, record)
+    env, workdir = kinds.defaults(paths, record)
     mode = "interactive" if asked.interactive or asked.terminal else ""
-    inside = guest.of(asked.host, paths, record, process)
+    inside = kinds.of(asked.host, paths, record, process)
     container = record.image is not None
     session = Session(asked.host, inside, process, mode=mode, container=container)
     try:
@@ -272,7 +274,7 @@ def _start(asked: _Asked, command: list[str]) -> None:
         record.init_completed = True
     elif command == _IDLE:
         return
-    guest.start_command(asked.host, asked.paths, record, command)
+    start_in_guest(asked.host, asked.paths, record, command)
 
 
 def _store(store: Store, record: Record) -> None:

@@ -7,7 +7,8 @@ import time
 import zlib
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import artifacts, images, lifecycle, resources
+from fake_smolvm.guest import images
+from fake_smolvm.machines import artifacts, lifecycle, resources
 from fake_smolvm.machines.paths import Paths, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store

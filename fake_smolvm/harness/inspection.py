@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fake_smolvm import entry, variables
 from fake_smolvm.errors import CommandError
+from fake_smolvm.guest import egress
+from fake_smolvm.guest.files import files as guest_files
 from fake_smolvm.harness.reading import number
-from fake_smolvm.machines import egress, lifecycle
-from fake_smolvm.machines.guest import files as guest_files
+from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
 

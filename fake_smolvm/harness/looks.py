@@ -17,8 +17,8 @@ from fake_smolvm.harness.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from fake_smolvm.guest import egress
     from fake_smolvm.harness.sandbox import Sandbox
-    from fake_smolvm.machines import egress
     from fake_smolvm.machines.paths import Paths
 
 _ERRORS = {"LookupError": LookupError, "OSError": OSError}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fake_smolvm.guest.egress import Reach
     from fake_smolvm.harness.inspection import Inspection
-    from fake_smolvm.machines.egress import Reach
 
 
 class Machine:

@@ -1,11 +1,11 @@
-"""The world outside the machines, as a test has it: see `fake_smolvm.machines.egress`."""
+"""The world outside the machines, as a test has it: see `fake_smolvm.guest.egress`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fake_smolvm.guest import egress
 from fake_smolvm.harness import met, toml, words
-from fake_smolvm.machines import egress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

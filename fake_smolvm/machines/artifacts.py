@@ -17,7 +17,7 @@ from errno import EDQUOT, EFBIG, ENAMETOOLONG, ENOSPC
 
 from fake_smolvm.errors import CommandError, LimitError
 from fake_smolvm.fastjson import dumps, loads
-from fake_smolvm.machines.guest_root import make_folder
+from fake_smolvm.guest.root import make_folder
 from fake_smolvm.machines.paths import os_error_text
 
 TYPE_CHECKING = False

@@ -9,11 +9,8 @@ from fake_smolvm.machines.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from fake_smolvm.guest.images import Image
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.guest_run import GuestResult
-    from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.record import Record
 
@@ -98,7 +95,7 @@ def pull(host: Host, reference: str, *, network: bool) -> Image:
 
     Raises CommandError when nobody provides the image, or the machine has no network to fetch it.
     """
-    from fake_smolvm.machines import images
+    from fake_smolvm.guest import images
 
     host.err(f"Pulling image {reference}...")
     image = images.find(host.env, reference) if network else None
@@ -108,18 +105,6 @@ def pull(host: Host, reference: str, *, network: bool) -> Image:
             images.check_known(host.env, reference)
         raise CommandError(f"agent operation failed: pull image: {images.pull_failure(reference)}")
     return image
-
-
-def run_in_guest(
-    host: Host, paths: Paths, record: Record, argv: Sequence[str], *, timeout: int | None = None
-) -> GuestResult:
-    """Run a command in a machine, with the environment and the folder of its record.
-
-    `timeout` is in seconds. Raises CommandError when the command cannot be started.
-    """
-    from fake_smolvm.machines import guest
-
-    return guest.run_command(host, paths, record, argv, timeout=timeout)
 
 
 def _set_unreachable(record: Record) -> None:

@@ -70,7 +70,7 @@ def set_network(record: Record, matches: Matches, paths: Paths) -> None:
 
 
 def _resolve(paths: Paths, name: str) -> list[str]:
-    from fake_smolvm.machines.egress import ResolutionError, resolve
+    from fake_smolvm.guest.egress import ResolutionError, resolve
 
     try:
         return resolve(paths, name)

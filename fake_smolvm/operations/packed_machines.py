@@ -8,7 +8,8 @@ import time
 from fake_smolvm.clap.outcome import Matches
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
-from fake_smolvm.machines import artifacts, guest, lifecycle, resources
+from fake_smolvm.guest import kinds
+from fake_smolvm.machines import artifacts, lifecycle, resources
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import Store
@@ -155,7 +156,7 @@ def execute(packed: Packed, record: Record, process: Process, matches: Matches) 
     terminal: bool = matches["tty"]
     mode = "interactive" if matches["interactive"] or terminal else ""
     host, container = packed.host, record.image is not None
-    inside = guest.of(host, packed.paths, record, process)
+    inside = kinds.of(host, packed.paths, record, process)
     session = Session(host, inside, process, mode=mode, container=container)
     with Leaving(host) as leaving:
         leaving.code = session.run(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.guest import SpawnError, defaults, of
-from fake_smolvm.machines.guest_run import KILLED, ConnectionLostError, wants_stdin
+from fake_smolvm.guest import kinds
+from fake_smolvm.guest.protocol import KILLED, ConnectionLostError, SpawnError
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, connect, open_state
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
+    from fake_smolvm.guest.protocol import Guest
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.guest import Guest
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record
@@ -45,7 +44,7 @@ class Leaving:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._host.in_process and "bashkit._bashkit" in sys.modules:
+        if not self._host.in_process and kinds.linger():
             import atexit
 
             atexit.register(self._end)
@@ -86,7 +85,7 @@ def execute(
             _note_hanging(paths, store, label)
         raise
     record = _record(store, label)
-    variables, folder = defaults(paths, record)
+    variables, folder = kinds.defaults(paths, record)
     given, malformed = pairs(env)
     if malformed:
         note(
@@ -96,12 +95,12 @@ def execute(
             machine=label,
             consequence=f"{malformed} value(s) of -e without '=' or without a name: dropped",
         )
-    guest = of(host, paths, record, process)
+    guest = kinds.of(host, paths, record, process)
     mode = "interactive" if interactive or terminal else "stream" if stream else ""
     container = record.image is not None
     joined = container and bool(record.entrypoint or record.cmd)
     how = Session(host, guest, process, mode=mode, container=container, joined=joined)
-    if mode == "stream" and wants_stdin(argv):
+    if mode == "stream" and guest.wants_stdin(argv):
         note(
             paths,
             "H11",

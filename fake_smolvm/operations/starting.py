@@ -6,7 +6,7 @@ import os
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle, resources
-from fake_smolvm.operations.connection import pull, recover, run_in_guest
+from fake_smolvm.operations.connection import pull, recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def start(host: Host, paths: Paths, store: Store, record: Record) -> None:
 
 def _warn_of_unresolved(host: Host, paths: Paths, record: Record) -> None:
     for name in record.dns_filter_hosts or ():
-        from fake_smolvm.machines.egress import ResolutionError, resolve
+        from fake_smolvm.guest.egress import ResolutionError, resolve
 
         try:
             resolve(paths, name)
@@ -129,6 +129,8 @@ def _run_init(host: Host, paths: Paths, record: Record, without_layers: str) -> 
     if without_layers:
         raise CommandError(f"agent operation failed: run command: {without_layers}")
     for index, command in enumerate(record.init):
+        from fake_smolvm.operations.in_guest import run_in_guest
+
         result = run_in_guest(host, paths, record, ["sh", "-c", command])
         if result.exit_code != 0:
             said = result.stdout.decode(errors="replace").strip()
@@ -151,10 +153,12 @@ def _start_workload(host: Host, paths: Paths, record: Record, without_layers: st
                 "agent operation failed: start background CMD: agent operation failed: "
                 f"run container detached: {without_layers}"
             )
-        from fake_smolvm.machines import guest
+        from fake_smolvm.operations.in_guest import start_in_guest
 
-        guest.start_command(host, paths, record, argv)
+        start_in_guest(host, paths, record, argv)
         return
+    from fake_smolvm.operations.in_guest import run_in_guest
+
     result = run_in_guest(host, paths, record, argv)
     host.stdout.write(result.stdout)
     host.stdout.flush()

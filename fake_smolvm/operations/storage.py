@@ -6,8 +6,8 @@ from fake_smolvm.machines import lifecycle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fake_smolvm.guest.images import Image
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.images import Image
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record
 
@@ -29,7 +29,7 @@ def fetched_images(host: Host, record: Record) -> list[Image]:
         return []
     if record.images_pruned or record.source_smolmachine is not None:
         return []
-    from fake_smolvm.machines.images import find
+    from fake_smolvm.guest.images import find
 
     image = find(host.env, record.image)
     return [] if image is None else [image]

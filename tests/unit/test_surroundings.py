@@ -204,7 +204,7 @@ def test_a_guest_without_its_shell_says_what_to_install(
     env = {"HOME": str(tmp_path)}
     for line in ("machine create box", "machine start --name box"):
         assert in_process(env, *line.split())[0] == 0
-    monkeypatch.setattr("fake_smolvm.machines.guest_bash._MODULE", "bashkit.there_is_none")
+    monkeypatch.setattr("fake_smolvm.guest.bashkit.native._MODULE", "bashkit.there_is_none")
     code, out, err = in_process(
         env, *["machine", "exec", "--name", "box", "--", "sh", "-c", "true"]
     )

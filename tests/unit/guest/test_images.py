@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
-from fake_smolvm.machines import images
+from fake_smolvm.guest import images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def test_the_user_adds_images_and_takes_some_away(tmp_path: Path) -> None:
     mine = {"names": ["me/app:1.*"], "identity": "debian", "cmd": ["/app"], "layers": 2}
     none = {"names": ["python*"], "identity": None}
     chosen.write_text(json.dumps([mine, none]))
-    env = {images.VARIABLE: str(chosen)}
+    env = {variables.IMAGES: str(chosen)}
     image = images.find(env, "me/app:1.2")
     assert image is not None
     assert (image.identity, image.cmd, image.layers) == ("debian", ["/app"], 2)
@@ -79,5 +80,5 @@ def test_a_wrong_file_is_one_sentence_not_an_empty_list(
     chosen = tmp_path / "images.json"
     chosen.write_bytes(content)
     with pytest.raises(SetupError, match=complaint) as told:
-        images.find({images.VARIABLE: str(chosen)}, "alpine")
-    assert told.value.message.startswith(f"{images.VARIABLE}: {chosen}: ")
+        images.find({variables.IMAGES: str(chosen)}, "alpine")
+    assert told.value.message.startswith(f"{variables.IMAGES}: {chosen}: ")

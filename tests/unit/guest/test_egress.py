@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
-from fake_smolvm.machines.egress import (
-    VARIABLE,
+from fake_smolvm.guest.egress import (
     Network,
     ResolutionError,
     allowed_cidrs,
@@ -99,8 +99,8 @@ def test_a_network_that_makes_no_sense_is_one_sentence(
 ) -> None:
     (tmp_path / "n.toml").write_text(text)
     with pytest.raises(SetupError) as told:
-        network_of({VARIABLE: str(tmp_path / "n.toml")})
-    assert told.value.message.startswith(f"{VARIABLE}: {tmp_path}/n.toml: ")
+        network_of({variables.NETWORK: str(tmp_path / "n.toml")})
+    assert told.value.message.startswith(f"{variables.NETWORK}: {tmp_path}/n.toml: ")
     assert fault in told.value.message
 
 
@@ -110,8 +110,8 @@ def test_a_network_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         (tmp_path, "not a file"),
     ):
         with pytest.raises(SetupError) as told:
-            network_of({VARIABLE: str(path)})
-        assert told.value.message == f"{VARIABLE}: {path}: {reason}"
+            network_of({variables.NETWORK: str(path)})
+        assert told.value.message == f"{variables.NETWORK}: {path}: {reason}"
 
 
 @pytest.mark.parametrize(

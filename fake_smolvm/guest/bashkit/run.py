@@ -1,8 +1,4 @@
-"""A command of a guest while it runs: its thread, its output, and the ends it can come to.
-
-bashkit plays the shell; what it takes otherwise than a guest's shell is put right here, in the
-script before and in the exit code after.
-"""
+"""A command of a guest while it runs: its thread, its stdin, and the ends it can come to."""
 
 from __future__ import annotations
 
@@ -10,123 +6,43 @@ import _thread
 import os
 import time
 
-from fake_smolvm.machines import guest_root
-from fake_smolvm.machines.guest_commands import SYSTEM, Invocation, Stopped, streaming
+from fake_smolvm.guest.bashkit.invocation import Invocation, Stopped
+from fake_smolvm.guest.bashkit.output import PipeClosedError
+from fake_smolvm.guest.bashkit.programs.table import SYSTEM, streaming
+from fake_smolvm.guest.bashkit.quirks import (
+    SHELLS,
+    children,
+    devices,
+    leaves_children,
+    may_read,
+    rewritten,
+    without_bash,
+    without_shell,
+)
+from fake_smolvm.guest.protocol import KILLED, TIMED_OUT, ConnectionLostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-    from fake_smolvm.machines.guest import Guest
-    from fake_smolvm.machines.guest_bash import Shell
-    from fake_smolvm.machines.guest_commands import Command
+    from fake_smolvm.guest.bashkit.inside import Inside
+    from fake_smolvm.guest.bashkit.invocation import Command
+    from fake_smolvm.guest.bashkit.output import Output
+    from fake_smolvm.guest.bashkit.shell import Shell
+    from fake_smolvm.guest.protocol import GuestResult
 
-MAX_OUTPUT = 11 << 20
-"""Bytes of one stream that come back from a command that is not streamed (hazard H14)."""
-TIMED_OUT = 124
-KILLED = 255
-"""The exit code of a command that a signal ended (hazard H12)."""
-SHELLS = frozenset(("sh", "ash", "bash", "dash"))
 
 STACK = 64 << 20
 """Bytes for a command's thread, by default; only those that are used take memory."""
-_PIPE_SIZE = 1 << 16
 _POLL_SECONDS = 0.05
 _LINGER_SECONDS = 0.1
 _PAUSE_SECONDS = 0.15
 """A stdin that gives nothing for so long is fed to a script as it comes."""
 _MOST_STDIN = 24 << 20
 """Bytes that a script gets at once; bashkit has room for little more."""
-FOR_EVER = ("sleep", "infinity")
-_ENDLESS = frozenset(("cat", "head", "seq", "sleep", "yes"))
-_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-,+:@% "
-"""Characters that mean themselves to a shell, wherever they are."""
 _AT_ONCE = frozenset((*SYSTEM, "true", "false", "echo", "env", "printenv", "pwd")) - {"seq"}
 """Commands of ours that are over before anybody could stop them."""
-_READERS_TEXT = """
-ash awk base64 bash bc bzip2 cat cksum cmp comm cut dash dd diff egrep fgrep fold grep gunzip gzip
-head hexdump jq less mapfile md5sum more nl node od paste python python3 read readarray rev sed
-select sh sha1sum sha256sum sha512sum sort split strings sum tac tail tar tee tr unexpand uniq wc
-while xargs xxd zcat
-"""
-_READERS = frozenset(_READERS_TEXT.split())
-"""Commands that may want stdin. For all others nobody waits until it ends."""
-
-
-class ConnectionLostError(Exception):
-    """The machine ended, or was cut off, while a command ran in it."""
-
-
-class GuestResult:
-    """What became of a command: its exit code, and what it wrote unless that was passed on."""
-
-    __slots__ = ("exit_code", "stderr", "stdout", "timed_out", "truncated")
-
-    def __init__(
-        self,
-        exit_code: int,
-        stdout: bytes = b"",
-        stderr: bytes = b"",
-        *,
-        truncated: bool = False,
-        timed_out: bool = False,
-    ) -> None:
-        self.exit_code = exit_code
-        self.stdout = stdout
-        self.stderr = stderr
-        self.truncated = truncated
-        """Whether output was cut off at MAX_OUTPUT."""
-        self.timed_out = timed_out
-
-
-class Output:
-    """Where a command's output goes: to the result, or on as it comes."""
-
-    __slots__ = ("_closed", "_lock", "_on_output", "_parts", "sizes", "terminal")
-
-    def __init__(self, on_output: Callable[[int, bytes], None] | None, *, terminal: bool) -> None:
-        self._on_output = on_output
-        self.terminal = terminal
-        self._lock = _thread.allocate_lock()
-        self._parts: tuple[list[bytes], list[bytes]] = ([], [])
-        self._closed = False
-        self.sizes = [0, 0]
-
-    def write(self, number: int, data: bytes) -> None:
-        """Take output; raises Stopped once nobody takes any more."""
-        if not data:
-            return
-        with self._lock:
-            if self._closed:
-                raise Stopped
-            if self.terminal:
-                number, data = 1, data.replace(b"\n", b"\r\n")
-            if self._on_output is not None:
-                self._on_output(number, data)
-                return
-            size = self.sizes[number - 1]
-            self.sizes[number - 1] = size + len(data)
-            if size < MAX_OUTPUT:
-                self._parts[number - 1].append(data[: MAX_OUTPUT - size])
-            if size + len(data) > MAX_OUTPUT + _PIPE_SIZE:
-                # The agent reads no further, so the writer gets a SIGPIPE (vm.jsonl, part b).
-                raise PipeClosedError
-
-    def close(self) -> None:
-        """Take no more."""
-        with self._lock:
-            self._closed = True
-
-    def result(self, code: int, *, timed_out: bool = False) -> GuestResult:
-        """Give what there is, with an exit code."""
-        stdout, stderr = (b"".join(parts) for parts in self._parts)
-        truncated = max(self.sizes) > MAX_OUTPUT
-        return GuestResult(code, stdout, stderr, truncated=truncated, timed_out=timed_out)
-
-
-class PipeClosedError(Exception):
-    """The command writes to where nobody reads."""
 
 
 class Run:
@@ -134,7 +50,7 @@ class Run:
 
     def __init__(
         self,
-        guest: Guest,
+        guest: Inside,
         argv: list[str],
         output: Output,
         *,
@@ -231,7 +147,7 @@ class Run:
         except (Stopped, PipeClosedError, BrokenPipeError):
             self._end(-1)
         except BaseException as failure:  # noqa: BLE001 - raised where somebody waits
-            from fake_smolvm.machines.guest_bash import told_by_the_system
+            from fake_smolvm.guest.bashkit.native import told_by_the_system
 
             self._failure = told_by_the_system(failure)
             self._end(-1)
@@ -256,26 +172,32 @@ class Run:
         return command(call)
 
     def _run_shell(self) -> int:
-        from fake_smolvm.machines.guest_bash import Shell
+        from fake_smolvm.guest.bashkit import shown
+        from fake_smolvm.guest.bashkit.builtins import builtins
+        from fake_smolvm.guest.bashkit.shell import Shell
 
         guest = self._guest
-        argv = [_rewritten(word) for word in self._argv]
+        argv = [rewritten(word) for word in self._argv]
         if argv[0] in SHELLS and len(argv) > 2 and not guest.identity.has_bash:  # noqa: PLR2004
-            argv[2] = _without_bash(argv[2])
+            argv[2] = without_bash(argv[2])
         text = " ".join(argv)
         if "/bin" in text or "sbin" in text:
-            guest_root.show_commands(guest.root, guest.identity)
-        guest_root.provide_scripts(guest.root, guest.identity, text)
+            shown.show_commands(guest.root, guest.identity)
+        shown.provide_scripts(guest.root, guest.identity, text)
         shell = self._shell = Shell(
-            guest, script=text, out=self._output.write, on_end=self._shell_end
+            guest,
+            builtins(guest, text),
+            script=text,
+            out=self._output.write,
+            on_end=self._shell_end,
         )
         if argv[0] in SHELLS and len(argv) == 1:
             return self._session(shell)
         stdin, ended = b"", True
-        if self._stdin is not None and (argv[0].startswith("/") or _may_read(text)):
+        if self._stdin is not None and (argv[0].startswith("/") or may_read(text)):
             stdin, ended = self._stdin_at_hand()
         if "/dev/" in text:
-            folder = _devices(guest, text)
+            folder = devices(guest, text)
             if folder is not None:
                 shell.mount_devices(folder)
         if argv[0] in ("ash", "dash"):
@@ -355,7 +277,7 @@ class Run:
         if self._argv[0] in SHELLS and len(self._argv) == 1:
             return
         if leaves_children(" ".join(self._argv)):
-            for line in _children(" ".join(self._argv)):
+            for line in children(" ".join(self._argv)):
                 self._guest.note_background([line])
         self._end(self._signalled(code, " ".join(self._argv)))
 
@@ -402,100 +324,7 @@ def _start_thread(live: Callable[[], None], stack: int) -> None:
 _starting = _thread.allocate_lock()
 
 
-def wants_stdin(argv: Sequence[str]) -> bool:
-    """Whether a command with these arguments reads stdin, to its end, and before anything else."""
-    name = argv[0].rpartition("/")[2]
-    return name in _READERS and all(word.startswith("-") and word != "-c" for word in argv[1:])
-
-
 def _step(deadline: float | None) -> float:
     if deadline is None:
         return _POLL_SECONDS
     return max(0.0, min(_POLL_SECONDS, deadline - time.monotonic()))
-
-
-def without_shell(argv: list[str], guest: Guest) -> list[str]:
-    """Return the argv of a script that is one plain command of ours with output without end to it.
-
-    A shell puts the command in its own place then, and bashkit has no room for such output.
-    """
-    if len(argv) != 3 or argv[0] not in SHELLS or argv[1] != "-c":  # noqa: PLR2004
-        return argv
-    command, sign, place = argv[2].partition(">")
-    place = place.strip()
-    if sign and command.strip() == "cat" and place and not place.strip(_PLAIN.rstrip()):
-        return ["dd", f"of={place}", "status=none"]
-    words = argv[2].split()
-    if not words or words[0] not in _ENDLESS or argv[2].strip(_PLAIN):
-        return argv
-    return words if words[0] in guest.identity.names else argv
-
-
-def _devices(guest: Guest, text: str) -> str | None:
-    """Give a host folder with those devices that a script reads; None if it reads none.
-
-    They are files: as long as the largest number in the script, for bashkit has nothing endless.
-    """
-    names = [name for name in ("zero", "urandom", "random") if f"/dev/{name}" in text]
-    if not names:
-        return None
-    from fake_smolvm.machines.guest_bash import largest_number
-
-    largest = largest_number(text)
-    folder = os.path.join(os.path.dirname(guest.root), "dev")
-    os.makedirs(folder, exist_ok=True)
-    for name in names:
-        size = min(max(largest, 1 << 16), (1 << 26) if name == "zero" else (1 << 22))
-        with open(os.path.join(folder, name), "wb") as file:
-            if name == "zero":
-                file.truncate(size)
-            else:
-                file.write(os.urandom(size))
-    return folder
-
-
-def _rewritten(word: str) -> str:
-    """Put into a script what bashkit means otherwise.
-
-    Its shell is process 1, which in a guest is the init; its `dd` keeps all in memory; its
-    `command -v` and `type` know commands that the guest has not, and not where the others are.
-    """
-    if not any(sign in word for sign in ("kill", "dd ", "command", "type ")):
-        return word
-    import re
-
-    word = re.sub(r"\bcommand\s+-[vV]\s+(?=[\w.+-])", "__command_v ", word)
-    word = re.sub(r"(?<![\w-])type\s+(?=[\w.+-]+\s*(?:[;&|>\n)]|$))", "__type ", word)
-    word = re.sub(r"\bkill\s+(?:-\w+\s+)?1\b(?![\d.])", "true", word)
-    return re.sub(r"\bdd\b(?=[^|;&\n]*\bif=/dev/)(?=[^|;&\n]*\bof=)", "__dd", word)
-
-
-def _without_bash(script: str) -> str:
-    """Put into a script that there is no `bash`, which bashkit takes for itself."""
-    if "bash" not in script:
-        return script
-    import re
-
-    before = r"(^|[;&|({\n]|\b(?:then|do|else|if|while|until|exec|env|nohup|xargs|time)\s|!\s)"
-    return re.sub(rf"{before}(\s*)bash(?=[\s;&|)]|$)", r"\1\2__no_bash", script)
-
-
-def _may_read(text: str) -> bool:
-    import re
-
-    return not _READERS.isdisjoint(re.findall(r"[\w.]+", text))
-
-
-def leaves_children(text: str) -> bool:
-    """Whether a script starts children in the background whose output goes elsewhere."""
-    return any(_children(text))
-
-
-def _children(text: str) -> list[str]:
-    if "&" not in text or ">" not in text:
-        return []
-    import re
-
-    children = re.findall(r"([^;&|\n()]*[^&>\d\s]?\s*\d?>{1,2}\s*[^&\s][^;|\n]*?)&(?![&>\d])", text)
-    shown = [re.sub(r"\d?[<>]+&?\s*\S+", "", child).strip() for child in children]
-    return [re.sub(r"^(?:sh -c\s+|nohup\s+|setsid\s+|['\"({\s]+)*", "", child) for child in shown]

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fake_smolvm.machines.tree import GuestTree
+    from fake_smolvm.guest.tree import GuestTree
 
 _UPLOAD_CHUNK = 1 << 20
 """Bytes; a file of up to this size is sent in one request."""

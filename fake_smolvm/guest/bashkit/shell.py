@@ -7,23 +7,21 @@ the command is over while background children may go on.
 
 from __future__ import annotations
 
-import _thread
 import os
-import sys
 
-from fake_smolvm.errors import LimitError
-from fake_smolvm.machines.guest_commands import not_emulated_text
+from fake_smolvm.guest.bashkit.invocation import Invocation
+from fake_smolvm.guest.bashkit.native import load, make
+from fake_smolvm.guest.bashkit.quirks import largest_number
+from fake_smolvm.guest.bashkit.wording import READ_ONLY, Wording
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from fake_smolvm.machines.guest import Guest
-    from fake_smolvm.machines.guest_commands import Command
+    from fake_smolvm.guest.bashkit.inside import Inside
+    from fake_smolvm.guest.bashkit.invocation import Command
 
-_MODULE = "bashkit._bashkit"
-_loading = _thread.allocate_lock()
 _STDIN = "/proc/self/fd0"
 _MOST_IN_MEMORY = 8 << 20
 _NO_ROOM = (
@@ -34,43 +32,8 @@ _MOST_OF_A_COMMAND = 32 << 20
 _TOO_MUCH = "killed: a script's commands have room for 32 MB of output each"
 _NOT_SET = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "_"))
 _REPLACED = "\ufffd"
-_CO_COROUTINE = 0x80
 _LIMIT = "resource limit exceeded"
 _FAILED = "io error: "
-_READ_ONLY = "filesystem is read-only"
-_PYTHON_LIMITS = (
-    "ModuleNotFoundError: No module named",
-    "AttributeError: module '",
-    "no external function handler configured",
-    "is disabled for security reasons",
-)
-"""What Python says of itself in bashkit, of which a real one has more."""
-_LIMITS = (
-    "bashkit",
-    "background jobs",
-    "exceeds limit",
-    "exceeds max",
-    "expression recursion level exceeded",
-    "expression too long",
-    "invalid option -- ",
-    "limit (",
-    "level limit",
-    "nested too deeply",
-    "nesting depth exceeded",
-    "nesting too deep",
-    "not supported",
-    "parser fuel",
-    "resource limit exceeded",
-)
-"""What the shell library says where it cannot do what a guest's commands could."""
-_BUSYBOX_REFUSALS = {
-    "dd": "can't open '{}'",
-    "install": "can't create '{}'",
-    "mkdir": "can't create directory '{}'",
-    "sed": "can't create temp file '{}XXXXXX'",
-    "truncate": "{}: open",
-    "unlink": "can't remove file '{}'",
-}
 
 
 class Shell:
@@ -83,10 +46,8 @@ class Shell:
         "_bash",
         "_beside",
         "_clean_up",
-        "_commands",
         "_ended",
         "_first",
-        "_has_bash",
         "_memory",
         "_more",
         "_on_end",
@@ -95,32 +56,39 @@ class Shell:
         "_script",
         "_torn",
         "_volumes",
+        "_wording",
     )
 
     def __init__(
         self,
-        guest: Guest,
+        guest: Inside,
+        programs: Iterable[tuple[str, Command]],
         *,
         script: str,
         out: Callable[[int, bytes], None],
         on_end: Callable[[int], None],
     ) -> None:
-        """Make one for a script; `out` gets its output, `on_end` its own exit code.
+        """Make one for a script, with programs of ours.
 
-        Raises LimitError without bashkit.
+        Args:
+            guest: whose shell it is.
+            programs: by their names.
+            script: what it will run.
+            out: gets the output.
+            on_end: gets the script's own exit code.
+
+        Raises:
+            LimitError: bashkit is not installed.
         """
-        bashkit = _load()
+        bashkit = load()
         self._out = out
         self._on_end = on_end
         self._ended: int | None = None
-        self._commands = guest.identity.names
-        self._has_bash = guest.identity.has_bash
+        self._wording = Wording(guest.identity.names, has_bash=guest.identity.has_bash)
         self._script = script
         self._memory = guest.memory_mib << 20
         self._beside = guest.root.rpartition("/")[0]
-        builtins = {
-            name: _adapted(guest, command, bashkit) for name, command in guest.builtins(script)
-        }
+        builtins = {name: _adapted(guest, program, bashkit) for name, program in programs}
         builtins["__end"] = self._end
         builtins["__stdin"] = self._stdin
         self._clean_up: Callable[[], None] | None = None
@@ -128,7 +96,7 @@ class Shell:
         self._more: Callable[[], bytes | None] = bytes
         python = "python3" in guest.identity.names
         env = {"BASHKIT_ALLOW_INPROCESS_PYTHON": "1"} if python else {}
-        self._bash = _make(
+        self._bash = make(
             username="root",
             hostname=guest.hostname,
             cwd="/",
@@ -159,7 +127,7 @@ class Shell:
 
     def _provide(self, stdin: bytes) -> None:
         if len(stdin) <= _MOST_IN_MEMORY:
-            memory = _load().FileSystem()
+            memory = load().FileSystem()
             memory.write_file("/fd0", stdin)
             self._bash.mount("/proc/self", memory)
             return
@@ -170,11 +138,11 @@ class Shell:
         self._clean_up = lambda: rmtree(folder, ignore_errors=True)
         with open(os.path.join(folder, "fd0"), "wb") as file:
             file.write(stdin)
-        self._bash.mount("/proc/self", _load().FileSystem.real(folder))
+        self._bash.mount("/proc/self", load().FileSystem.real(folder))
 
     def mount_devices(self, folder: str) -> None:
         """Let the files of a host folder be the guest's devices."""
-        self._bash.mount("/dev", _load().FileSystem.real(folder, writable=False))
+        self._bash.mount("/dev", load().FileSystem.real(folder, writable=False))
 
     def run(
         self,
@@ -216,7 +184,7 @@ class Shell:
         else:
             data = self._more()
         if data is None:
-            return _load().BuiltinResult(exit_code=1)
+            return load().BuiltinResult(exit_code=1)
         return data.decode(errors="replace")
 
     def begin_session(self, env: Mapping[str, str], cwd: str) -> None:
@@ -242,7 +210,7 @@ class Shell:
             self._pass_rest(result.stdout_bytes, result.stderr_bytes)
         elif result.error.startswith(_FAILED):
             # A command that meets such an error ends all of the script.
-            why = "Read-only file system" if _READ_ONLY in result.error else result.error
+            why = "Read-only file system" if READ_ONLY in result.error else result.error
             self._out(2, f"fake_smolvm: the guest's shell stopped here: {why}\n".encode())
         code = int(result.exit_code if self._ended is None else self._ended)
         self._on_end(code)
@@ -258,7 +226,7 @@ class Shell:
         for number, data in enumerate(whole):
             rest = data[self._passed[number] :]
             if rest and number:
-                rest = self._as_guest(rest.decode(errors="replace")).encode()
+                rest = self._wording.of(rest.decode(errors="replace")).encode()
             if rest:
                 self._out(number + 1, rest)
 
@@ -266,7 +234,7 @@ class Shell:
         """Whether a script is one, and not the beginning of one."""
         try:
             self._bash.analyze(script)
-        except _load().BashError:
+        except load().BashError:
             return False
         return True
 
@@ -300,101 +268,7 @@ class Shell:
             data = clean.encode()
             self._passed[number] += len(data)
             if data:
-                self._out(number + 1, data if number == 0 else self._as_guest(clean).encode())
-
-    def _as_guest(self, stderr: str) -> str:
-        """Put bashkit's complaints into the words of busybox."""
-        return "".join([self._reworded(line) for line in stderr.splitlines(keepends=True)])
-
-    def _reworded(self, line: str) -> str:
-        shell, mark, rest = line.partition(": line ")
-        if mark and shell in ("bash", "sh"):
-            number, colon, text = rest.partition(": ")
-            if colon and number.isdigit():
-                line = f"sh: {text}"
-        name, not_found, _ = line.partition(": command not found")
-        if not_found:
-            if name.removeprefix("sh: ") in self._commands:
-                return f"{not_emulated_text(name.removeprefix('sh: '))}\n"
-            return f"{name}: not found\n"
-        before, read_only, _ = line.partition(_READ_ONLY)
-        if read_only:
-            return self._refused(before.removesuffix(": io error: ").removesuffix(": "))
-        if any(sign in line for sign in _PYTHON_LIMITS):
-            line = (
-                f"fake_smolvm: this is not the guest's real Python: {line.strip()}; provide what "
-                "the command answers with smolvm.guest_command(...), or [[guest]] in a scenario\n"
-            )
-        elif any(sign in line for sign in _LIMITS):
-            line = f"fake_smolvm: {line.removeprefix('sh: ')}"
-        elif line.startswith("cat: ") and line.endswith(": No such file or directory\n"):
-            line = f"cat: can't open '{line[5:-28]}': No such file or directory\n"
-        return line
-
-    def _refused(self, doing: str) -> str:
-        """Say that something was not done because the file system is read-only."""
-        name, _, what = doing.partition(": ")
-        path = what.rpartition(" ")[2].strip("'")
-        if name == "sh":
-            what = f"can't create {path}"
-        elif not self._has_bash:
-            what = _BUSYBOX_REFUSALS.get(name, "{}").format(path)
-        return f"{name}: {what}: Read-only file system\n"
-
-
-def analyze(script: str) -> Any:
-    """Return what a script refers to, as bashkit tells it; None if it does not parse."""
-    bashkit = _load()
-    with _analyzing:
-        if not _analyzers:
-            _analyzers.append(_make(profile=bashkit.ExecutionProfile.Interactive))
-        try:
-            return _analyzers[0].analyze(script)
-        except bashkit.BashError:
-            return None
-
-
-def _make(**options: Any) -> Any:
-    """Make a shell; raise OSError when the system has no room for one."""
-    try:
-        return _load().Bash(**options)
-    except RuntimeError as error:
-        raise told_by_the_system(error) from None
-
-
-def told_by_the_system(error: BaseException) -> BaseException:
-    """Return the OSError that bashkit tells of in a RuntimeError; any other as it is."""
-    number = str(error).rpartition("(os error ")[2].partition(")")[0]
-    if isinstance(error, RuntimeError) and number.isdigit():
-        return OSError(int(number), os.strerror(int(number)))
-    return error
-
-
-def known_commands() -> frozenset[str]:
-    """Return the commands that bashkit has."""
-    if not _known:
-        bashkit = _load()
-        with _analyzing:
-            shell = _make(profile=bashkit.ExecutionProfile.Interactive)
-            _known.append(frozenset(shell.execute_sync("compgen -c").stdout.split()))
-    return _known[0]
-
-
-_known: list[frozenset[str]] = []
-_analyzing = _thread.allocate_lock()
-_analyzers: list[Any] = []
-
-
-def largest_number(script: str) -> int:
-    """Give the largest number of bytes that a script may be about."""
-    if not any(digit in script for digit in "0123456789"):
-        return 0
-    import re
-
-    units = {"k": 10, "K": 10, "M": 20, "G": 30}
-    found = re.findall(r"(?<!\d)(\d{1,12})([kKMG]?)(?!\d)", script)
-    count = max([int(number) for number in re.findall(r"count=(\d{1,12})", script)], default=1)
-    return count * max([int(number) << units.get(unit, 0) for number, unit in found], default=0)
+                self._out(number + 1, data if number == 0 else self._wording.of(clean).encode())
 
 
 def quoted(word: str) -> str:
@@ -402,9 +276,8 @@ def quoted(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
 
 
-def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], Any]:
+def _adapted(guest: Inside, command: Command, bashkit: Any) -> Callable[[Any], Any]:
     """Make a builtin of bashkit's of a command of ours."""
-    from fake_smolvm.machines.guest_commands import Invocation
 
     def builtin(context: Any) -> Any:
         out: list[bytes] = []
@@ -453,48 +326,3 @@ def _adapted(guest: Guest, command: Command, bashkit: Any) -> Callable[[Any], An
 
 def _is_name(text: str) -> bool:
     return text.isascii() and text.isidentifier() and text not in _NOT_SET
-
-
-def _load() -> Any:
-    """Load bashkit's native module alone: its package costs a process more than the rest of us."""
-    with _loading:
-        module = sys.modules.get(_MODULE)
-        if module is not None:
-            return module
-        from _frozen_importlib_external import PathFinder
-
-        package = PathFinder.find_spec("bashkit")
-        spec = package and PathFinder.find_spec(_MODULE, package.submodule_search_locations)
-        if spec is None or spec.loader is None:
-            raise LimitError(
-                "bashkit is not installed; it is the shell of fake_smolvm's guests: "
-                "pip install 'smolvm-wrapper[testing]'"
-            )
-        sys.modules.setdefault("inspect", _Inspect("inspect"))
-        module = spec.loader.create_module(spec)
-        sys.modules[_MODULE] = module  # type: ignore[assignment]
-        spec.loader.exec_module(module)  # type: ignore[arg-type]
-    return module
-
-
-class _Inspect(type(sys)):  # type: ignore[misc]
-    """`inspect`, of which bashkit asks two things: importing the real one takes 8 ms.
-
-    Whoever asks for more gets the real one.
-    """
-
-    @staticmethod
-    def isawaitable(thing: object) -> bool:
-        return hasattr(thing, "__await__")
-
-    @staticmethod
-    def iscoroutinefunction(thing: object) -> bool:
-        code = getattr(thing, "__code__", None)
-        return code is not None and bool(code.co_flags & _CO_COROUTINE)
-
-    def __getattr__(self, name: str) -> Any:
-        from importlib import import_module
-
-        if sys.modules.get("inspect") is self:
-            del sys.modules["inspect"]
-        return getattr(import_module("inspect"), name)

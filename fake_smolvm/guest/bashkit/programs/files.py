@@ -10,14 +10,14 @@ import errno
 import os
 from stat import S_IMODE, S_ISDIR, S_ISREG
 
-from fake_smolvm.machines.guest_commands import reason
+from fake_smolvm.guest.bashkit.invocation import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from fake_smolvm.machines.guest_commands import Command, Invocation
+    from fake_smolvm.guest.bashkit.invocation import Command, Invocation
 
     _Do: TypeAlias = Callable[[Invocation, str, str, str], int]
 
@@ -319,7 +319,7 @@ def _write_all(file: int, data: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-COMMANDS: dict[str, Command] = {
+PROGRAMS: dict[str, Command] = {
     "chgrp": _chown,
     "chown": _chown,
     "cp": _cp,

@@ -9,19 +9,16 @@ from __future__ import annotations
 import os
 
 from fake_smolvm.fastjson import loads
-from fake_smolvm.machines.tree import GuestTree
+from fake_smolvm.guest.tree import GuestTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "identities")
 _READY = ".smolvm-ready"
 """The file that the agent leaves in `/`; where it is, the root is laid out."""
 
-_SHOWN = "proc/commands"
-"""Where this file is, the commands are files; a guest cannot make one there."""
 
 _FOLDERS = """
 bin dev dev/pts dev/shm etc home lib media mnt opt proc proc/self proc/sys root run sbin srv storage
@@ -111,7 +108,7 @@ def lay_out(root: str, identity: Identity, workdir: str = "/") -> None:
     _make_files(root, identity)
     # The mark is the last file, so that a root that was left half-way is done again.
     for path, text in _FILES.items():
-        _write(root, f"/{path}", text.encode())
+        write(root, f"/{path}", text.encode())
 
 
 def _make_folders(root: str, identity: Identity, workdir: str) -> None:
@@ -134,9 +131,9 @@ def _make_link(path: str, target: str) -> None:
 
 def _make_files(root: str, identity: Identity) -> None:
     for path, text in identity.data["files"].items():
-        _write(root, path, text.encode())
+        write(root, path, text.encode())
     if identity.folder_of("busybox") is not None:
-        _write(root, "/bin/busybox", _BUSYBOX_HEAD, 0o755)
+        write(root, "/bin/busybox", _BUSYBOX_HEAD, 0o755)
 
 
 def make_folder(root: str, path: str) -> None:
@@ -149,66 +146,11 @@ def make_folder(root: str, path: str) -> None:
 
 def make_file(root: str, path: str) -> None:
     """Make an empty file of the guest's, unless something else is there."""
-    _write(root, path, b"")
+    write(root, path, b"")
 
 
-def provide_scripts(root: str, identity: Identity, script: str) -> None:
-    """Make files of the commands that a script names, if a line of shell can be what they are.
-
-    They are data, `identities/scripts.json`: what the shell library lacks.
-    """
-    scripts = _scripts or _load_scripts()
-    for name in scripts.keys() & identity.names:
-        folder = identity.folder_of(name)
-        if name in script and folder is not None:
-            _write(root, f"{folder}/{name}", f"#!/bin/sh\n{scripts[name]}\n".encode(), 0o755)
-
-
-def scripted() -> Iterable[str]:
-    """Return the names of the commands that a line of shell can be."""
-    return _scripts or _load_scripts()
-
-
-def _load_scripts() -> dict[str, str]:
-    with open(os.path.join(_FOLDER, "scripts.json"), encoding="utf-8") as file:
-        _scripts.update(loads(file.read()))
-    return _scripts
-
-
-_scripts: dict[str, str] = {}
-
-
-def show_commands(root: str, identity: Identity) -> None:
-    """Make a file of every command, for guests that look into the folders of commands.
-
-    The content is what the shell library takes for the command of that name.
-    """
-    if os.path.lexists(f"{root}/{_SHOWN}"):
-        return
-    provide_scripts(root, identity, " ".join(identity.names))
-    for folder, names in identity.commands.items():
-        for name in names:
-            show_command(root, folder, name)
-    _write(root, f"/{_SHOWN}", b"")
-
-
-def show_command(root: str, folder: str, name: str) -> None:
-    """Make the file of one command.
-
-    The shell library takes its second line for a command that it has, and the rest for a script: of
-    a command that it has not, or that is ours. There are no files that call themselves.
-    """
-    from fake_smolvm.machines.guest_commands import SYSTEM
-    from fake_smolvm.machines.guest_files import COMMANDS
-
-    if name in SYSTEM or name in COMMANDS:
-        text = f'#!/bin/sh\n{name} "$@"\n'
-    else:
-        text = f'#!/bin/sh\n# bashkit builtin: {name}\n__not_emulated {name} "$@"\n'
-    _write(root, f"{folder}/{name}", text.encode(), 0o755)
-
-
-def _write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:
+def write(root: str, path: str, content: bytes, mode: int = 0o644) -> None:
+    """Write a file of the guest's, unless something is in its place."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         file = GuestTree(root).open(path, flags, mode)

@@ -6,13 +6,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fake_smolvm.machines.guest_commands import Command, Invocation
+    from fake_smolvm.guest.bashkit.invocation import Command, Invocation
 
 _MOST_DIGITS = 1000
 
 
 def _nc(call: Invocation) -> int:
-    from fake_smolvm.machines.guest_commands import not_emulated
+    from fake_smolvm.guest.bashkit.programs.refusals import not_emulated
 
     words = [word for word in call.argv[1:] if not word.startswith("-")]
     if any(word.startswith("-") and "l" in word for word in call.argv[1:]) or not words:
@@ -35,7 +35,7 @@ def _getopt(call: Invocation) -> int:
     elif words and not words[0].startswith("-"):
         short, words = words[0], words[1:]
     else:
-        from fake_smolvm.machines.guest_commands import not_emulated
+        from fake_smolvm.guest.bashkit.programs.refusals import not_emulated
 
         return not_emulated(call)
     if words[:1] == ["--"]:
@@ -84,7 +84,7 @@ def _dc(call: Invocation) -> int:
     if words[:1] == ["-e"]:
         text = " ".join(words[1:])
     elif words:
-        from fake_smolvm.machines.guest_commands import not_emulated
+        from fake_smolvm.guest.bashkit.programs.refusals import not_emulated
 
         return not_emulated(call)
     else:
@@ -142,4 +142,4 @@ _SUMS: dict[str, Callable[[int, int], int]] = {
     "^": _power,
 }
 
-TOOLS: dict[str, Command] = {"dc": _dc, "getopt": _getopt, "lsof": _lsof, "nc": _nc}
+PROGRAMS: dict[str, Command] = {"dc": _dc, "getopt": _getopt, "lsof": _lsof, "nc": _nc}

@@ -10,7 +10,7 @@ import os
 from io import FileIO
 
 from fake_smolvm.fastjson import loads
-from fake_smolvm.machines.guest_root import Identity, show_command
+from fake_smolvm.guest.root import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FILE = os.path.join(os.path.dirname(__file__), "packages.json")
 _INSTALLED = ".smolvm-packages"
-_FOLDER = "/usr/bin"
+FOLDER = "/usr/bin"
 
 
 class UnknownPackageError(Exception):
@@ -39,14 +39,18 @@ def with_installed(identity: Identity, root: str) -> Identity:
     except OSError:
         return identity
     commands = dict(identity.data["commands"])
-    commands[_FOLDER] = f"{commands.get(_FOLDER, '')} {installed}"
+    commands[FOLDER] = f"{commands.get(FOLDER, '')} {installed}"
     return Identity(identity.name, {**identity.data, "commands": commands})
 
 
-def install(names: Iterable[str], root: str) -> None:
+def install(names: Iterable[str], root: str) -> list[str]:
     """Install packages in the guest at `root`: all of them, or none.
 
-    Raises UnknownPackageError.
+    Returns:
+        The names of the commands that come with them; their folder is `FOLDER`.
+
+    Raises:
+        UnknownPackageError: there is no such package.
     """
     known: Mapping[str, str] = _data()["commands"]
     commands: list[str] = []
@@ -56,8 +60,7 @@ def install(names: Iterable[str], root: str) -> None:
         commands += known[name].split()
     with _open(root, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
         file.write("".join([f"{command}\n" for command in commands]).encode())
-    for command in commands:
-        show_command(root, _FOLDER, command)
+    return commands
 
 
 def _open(root: str, flags: int) -> FileIO:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.machines.copying import CopyError, download, upload
+from fake_smolvm.guest.copying import CopyError, download, upload
+from fake_smolvm.guest.tree import GuestTree
 from fake_smolvm.machines.removal import remove_tree
-from fake_smolvm.machines.tree import GuestTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

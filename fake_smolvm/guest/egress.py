@@ -91,7 +91,7 @@ class Network:
             return ["127.0.0.1"]
         name = name.lower().rstrip(".")
         if name not in self.hosts:
-            from fake_smolvm.machines.packages import mirrors
+            from fake_smolvm.guest.packages import mirrors
 
             return [mirrors()[name]] if name in mirrors() else []
         return self.hosts[name]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.machines import guest_bash
-from fake_smolvm.machines.guest_run import SHELLS
+from fake_smolvm.guest.bashkit import native
+from fake_smolvm.guest.bashkit.quirks import SHELLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fake_smolvm.machines.guest import Guest
+    from fake_smolvm.guest.bashkit.inside import Inside
 
 _MOST_TEXT = 16384
 """Characters of a script that are looked at; a longer one gets a process."""
@@ -42,7 +42,7 @@ _RUNNERS = frozenset(
 _ENDLESS_AWK = ("system", "getline", "|", "while", "for", "do", "function", "func")
 
 
-def is_safe(guest: Guest, argv: Sequence[str]) -> bool:
+def is_safe(guest: Inside, argv: Sequence[str]) -> bool:
     """Return whether the shell library, running a command, surely has room on the stack."""
     return _Look(guest).is_safe(argv)
 
@@ -50,7 +50,7 @@ def is_safe(guest: Guest, argv: Sequence[str]) -> bool:
 class _Look:
     """One look at a command and the scripts that it runs."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Inside) -> None:
         self._guest = guest
         self._files: set[str] = set()
 
@@ -83,7 +83,7 @@ class _Look:
     def _is_safe_text(self, text: str) -> bool:
         if len(text) > _MOST_TEXT or "eval" in text or _hides_commands(text):
             return False
-        found = guest_bash.analyze(text)
+        found = native.analyze(text)
         if found is None:
             return True  # It does not parse, so nothing of it runs.
         if found.is_opaque or found.truncated:
