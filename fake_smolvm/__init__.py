@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
     from fake_smolvm.compatibility import Verdict, check
     from fake_smolvm.grammars import DEFAULT_VERSION
-    from fake_smolvm.harness.calls import Call, Calls
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
-    from fake_smolvm.harness.hazards import SmolvmHazardWarning
-    from fake_smolvm.harness.lifetime import sandbox
-    from fake_smolvm.harness.machine import Machine
-    from fake_smolvm.harness.verdict import SandboxError
+    from fake_smolvm.harness.fixture_life import sandbox
+    from fake_smolvm.harness.seen.calls import Call, Calls
+    from fake_smolvm.harness.seen.machine import Machine
+    from fake_smolvm.harness.verdicts.hazards import SmolvmHazardWarning
+    from fake_smolvm.harness.verdicts.verdict import SandboxError
     from fake_smolvm.scenarios import ScenarioError
 
 __all__ = [
@@ -33,17 +33,17 @@ __all__ = [
 
 _MODULES = {
     "DEFAULT_VERSION": "grammars",
-    "Call": "harness.calls",
-    "Calls": "harness.calls",
+    "Call": "harness.seen.calls",
+    "Calls": "harness.seen.calls",
     "InProcessFixture": "harness.fixture",
-    "Machine": "harness.machine",
-    "SandboxError": "harness.verdict",
+    "Machine": "harness.seen.machine",
+    "SandboxError": "harness.verdicts.verdict",
     "ScenarioError": "scenarios",
     "SmolvmFixture": "harness.fixture",
-    "SmolvmHazardWarning": "harness.hazards",
+    "SmolvmHazardWarning": "harness.verdicts.hazards",
     "Verdict": "compatibility",
     "check": "compatibility",
-    "sandbox": "harness.lifetime",
+    "sandbox": "harness.fixture_life",
 }
 
 

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 from fake_smolvm import variables
 from fake_smolvm.grammars import DEFAULT_VERSION
-from fake_smolvm.harness import calls, leftovers, masked, words
-from fake_smolvm.harness.faults import Faults
-from fake_smolvm.harness.journal import Journal
-from fake_smolvm.harness.machine import Machine
-from fake_smolvm.harness.outside import Outside
-from fake_smolvm.harness.secrets import masked_text
-from fake_smolvm.harness.timeline import timeline
+from fake_smolvm.harness import words
+from fake_smolvm.harness.on_path.journal import Journal
+from fake_smolvm.harness.on_path.secrets import masked_text
+from fake_smolvm.harness.seen import calls, masked
+from fake_smolvm.harness.seen.machine import Machine
+from fake_smolvm.harness.seen.timeline import timeline
+from fake_smolvm.harness.set_up.faults import Faults
+from fake_smolvm.harness.set_up.outside import Outside
+from fake_smolvm.harness.verdicts import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping, Sequence
     from pathlib import Path
     from typing import NoReturn
 
-    from fake_smolvm.harness.hazards import Finding
-    from fake_smolvm.harness.inprocess import ThreadPopen
-    from fake_smolvm.harness.inspection import Inspection
-    from fake_smolvm.harness.journal import Event
-    from fake_smolvm.harness.sandbox import Sandbox
+    from fake_smolvm.harness.in_process.thread_popen import ThreadPopen
+    from fake_smolvm.harness.on_path.journal import Event
+    from fake_smolvm.harness.on_path.sandbox import Sandbox
+    from fake_smolvm.harness.seen.inspection import Inspection
     from fake_smolvm.harness.settings import Mode
+    from fake_smolvm.harness.verdicts.hazards import Finding
     from fake_smolvm.host import Host
     from fake_smolvm.scenarios import GuestCommand
 
@@ -59,7 +61,7 @@ class SmolvmFixture:
         value that the test gives in its own run. Raises ValueError for what is no name (capitals,
         digits and `_`), has a meaning already, or stands for another value in this test.
         """
-        from fake_smolvm.harness import naming, replayer
+        from fake_smolvm.harness.cassettes import naming, replayer
 
         naming.check_name(name, value, self.given)
         self.given[name] = value
@@ -119,7 +121,7 @@ class SmolvmFixture:
         """What calls a replay could not answer, in words; empty if there are none."""
         if self.mode != "replay":
             return ""
-        from fake_smolvm.harness.taping import refused
+        from fake_smolvm.harness.cassettes.taping import refused
 
         return refused(self._sandbox)
 
@@ -329,7 +331,7 @@ class SmolvmFixture:
 
 
 class InProcessFixture(SmolvmFixture):
-    """The fake as threads of this process; see `harness.inprocess`."""
+    """The fake as threads of this process; see `in_process`."""
 
     def __init__(self, sandbox: Sandbox, version: str, inspection: Inspection) -> None:
         super().__init__(sandbox, "fake", version, inspection)

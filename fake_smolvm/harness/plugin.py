@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
-    from fake_smolvm.harness.verdict import Life
+    from fake_smolvm.harness.verdicts.verdict import Life
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -127,18 +127,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if run.binary is not None:
             find_binary(run)
     if config.getoption("smolvm_record") != "none":
-        from fake_smolvm.harness.drawn import watched
+        from fake_smolvm.harness.cassettes.drawn import watched
 
         # From here on, as a test module may draw a name for all its tests.
         stack = ExitStack()
         stack.enter_context(watched())
         config.add_cleanup(stack.close)
     if mode == "replay":
-        from fake_smolvm.harness.unplayed import Unplayed
+        from fake_smolvm.harness.cassettes.unplayed import Unplayed
 
         config.pluginmanager.register(Unplayed(config, run_of(config).allowed))
     if config.getoption("smolvm_report") is not None:
-        from fake_smolvm.harness import reporter
+        from fake_smolvm.harness.verdicts import reporter
 
         reporter.register(config)
     CONFIGS.append(config)
@@ -161,8 +161,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no folder behind."""
     if config in CONFIGS:
         CONFIGS.remove(config)
-    if not CONFIGS and "fake_smolvm.harness.session_folder" in sys.modules:
-        from fake_smolvm.harness.session_folder import remove_if_empty
+    if not CONFIGS and "fake_smolvm.harness.on_path.session_folder" in sys.modules:
+        from fake_smolvm.harness.on_path.session_folder import remove_if_empty
 
         remove_if_empty()
 
@@ -211,7 +211,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Remember which tests the markers are for that allow something."""
     marked = [item for item in session.items if item.get_closest_marker("smolvm_allows")]
     if marked and not any(WRONG in item.stash for item in marked):
-        from fake_smolvm.harness.allowances import Allowances
+        from fake_smolvm.harness.verdicts.allowances import Allowances
 
         is_partial = session.config.stash.get(PARTIAL, False)
         session.config.stash[ALLOWANCES] = Allowances(marked, is_partial=is_partial)
@@ -237,7 +237,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         life.note_start(item)
     names = set(OURS).intersection(getattr(item, "fixturenames", ()))
     if any(is_ours(item, name) for name in names):
-        from fake_smolvm.harness.too_early import begin
+        from fake_smolvm.harness.on_path.too_early import begin
 
         item.stash[GUARDED] = True
         begin(has_lives=bool(lives_of(item.config)))
@@ -257,7 +257,7 @@ def pytest_fixture_setup(
     try:
         if not guarded or fixturedef.argname in OURS:
             return (yield)
-        from fake_smolvm.harness.too_early import checked
+        from fake_smolvm.harness.on_path.too_early import checked
 
         return (yield from checked(fixturedef.argname, request.scope))
     finally:
@@ -285,7 +285,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         text = None
     finally:
         if GUARDED in item.stash:
-            from fake_smolvm.harness.too_early import end
+            from fake_smolvm.harness.on_path.too_early import end
 
             text = end(has_lives=bool(LIVES)) or text
         for act in item.stash.get(LATER, ()):
@@ -300,7 +300,7 @@ def _needless(item: pytest.Item) -> str | None:
     """Return what the markers of a test that has passed said for nothing."""
     own = [mark for mark in item.own_markers if mark.name in ("smolvm", "smolvm_allows")]
     if own:
-        from fake_smolvm.harness.allowances import is_written
+        from fake_smolvm.harness.verdicts.allowances import is_written
 
         own = [mark for mark in own if is_written(item, mark)]
     if own and FIXTURE not in item.stash:
@@ -362,7 +362,7 @@ def _note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Show a comparison of words that hold secrets without them."""
-    masked = sys.modules.get("fake_smolvm.harness.masked")
+    masked = sys.modules.get("fake_smolvm.harness.seen.masked")
     return None if masked is None else masked.explained(op, left, right)
 
 
@@ -403,7 +403,7 @@ def smolvm(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SmolvmFixture]:
     """A `smolvm` on PATH with a HOME of its own; `--smolvm` says which."""
-    from fake_smolvm.harness.lifetime import for_a_test
+    from fake_smolvm.harness.fixture_life import for_a_test
 
     with for_a_test(request, monkeypatch, run_of(request.config)) as fixture:
         yield fixture
@@ -412,7 +412,7 @@ def smolvm(
 @pytest.fixture(scope="class")
 def smolvm_class(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
     """The same `smolvm` for all tests of a class."""
-    from fake_smolvm.harness.lifetime import for_many_tests
+    from fake_smolvm.harness.fixture_life import for_many_tests
 
     with for_many_tests(request, run_of(request.config)) as fixture:
         yield fixture
@@ -421,7 +421,7 @@ def smolvm_class(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
 @pytest.fixture(scope="module")
 def smolvm_module(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
     """The same `smolvm` for all tests of a module."""
-    from fake_smolvm.harness.lifetime import for_many_tests
+    from fake_smolvm.harness.fixture_life import for_many_tests
 
     with for_many_tests(request, run_of(request.config)) as fixture:
         yield fixture
@@ -430,7 +430,7 @@ def smolvm_module(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
 @pytest.fixture(scope="session")
 def smolvm_session(request: pytest.FixtureRequest) -> Iterator[SmolvmFixture]:
     """The same `smolvm` for the whole run (with pytest-xdist: for each worker)."""
-    from fake_smolvm.harness.lifetime import for_many_tests
+    from fake_smolvm.harness.fixture_life import for_many_tests
 
     with for_many_tests(request, run_of(request.config)) as fixture:
         yield fixture
@@ -444,7 +444,7 @@ def fake_smolvm(
 
     Beside `smolvm`, or one of its wider kin, it steps aside.
     """
-    from fake_smolvm.harness.lifetime import in_process
+    from fake_smolvm.harness.fixture_life import in_process
 
     with in_process(request, monkeypatch, run_of(request.config)) as fixture:
         yield fixture
@@ -455,8 +455,8 @@ def argv_snapshot(
     request: pytest.FixtureRequest, snapshot: SnapshotAssertion
 ) -> Iterator[SnapshotAssertion]:
     """A snapshot of command lines: `assert argv_snapshot == smolvm.calls`."""
-    from fake_smolvm.harness.argv_snapshot import extension
-    from fake_smolvm.harness.drawn import watched
+    from fake_smolvm.harness.cassettes.drawn import watched
+    from fake_smolvm.harness.snapshots.argv_snapshot import extension
 
     with watched():
         yield snapshot.use_extension(extension(request))

@@ -15,7 +15,7 @@ import pytest
 from fake_smolvm import variables
 from fake_smolvm.grammars import DEFAULT_VERSION
 from fake_smolvm.harness import words
-from fake_smolvm.harness.session_folder import outside
+from fake_smolvm.harness.on_path.session_folder import outside
 
 if TYPE_CHECKING:
     from typing import Any, Literal

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from fake_smolvm.harness.allowances import Allowances
     from fake_smolvm.harness.fixture import SmolvmFixture
     from fake_smolvm.harness.settings import Run
-    from fake_smolvm.harness.verdict import Life
+    from fake_smolvm.harness.verdicts.allowances import Allowances
+    from fake_smolvm.harness.verdicts.verdict import Life
 
 MODES = ("fake", "real", "auto", "replay")
 MODE_VARIABLE = "PYTEST_SMOLVM"

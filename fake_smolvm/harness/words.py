@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fake_smolvm import grammars
-from fake_smolvm.harness import hazards
-from fake_smolvm.harness.reading import grammar_of
+from fake_smolvm.harness.seen.reading import grammar_of
+from fake_smolvm.harness.verdicts import hazards
 from fake_smolvm.machines import names
 
 if TYPE_CHECKING:

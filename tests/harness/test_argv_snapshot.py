@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fake_smolvm.harness.meanings import verdict
-from fake_smolvm.harness.secrets import digest
+from fake_smolvm.harness.on_path.secrets import digest
+from fake_smolvm.harness.snapshots.meanings import verdict
 
 SNAPS = """
 import pytest
@@ -109,7 +109,7 @@ def masked(text, digest):
     return word
 
 def test_secret(fake_smolvm, argv_snapshot, tmp_path):
-    from fake_smolvm.harness.secrets import digest
+    from fake_smolvm.harness.on_path.secrets import digest
     key = "test_it.py::test_secret"
     run = str(uuid.uuid4())
     fake_smolvm.name_value("RUN", run)

@@ -11,8 +11,8 @@ from unittest import mock
 import anyio
 import pytest
 
-from fake_smolvm.harness.hazards import noted
-from fake_smolvm.harness.journal import KEPT
+from fake_smolvm.harness.on_path.journal import KEPT
+from fake_smolvm.harness.verdicts.hazards import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness import file_names
-from fake_smolvm.harness.cassette import (
+from fake_smolvm.harness.cassettes import file_names
+from fake_smolvm.harness.cassettes.cassette import (
     Cassette,
     CassetteError,
     Look,

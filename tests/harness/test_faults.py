@@ -247,7 +247,7 @@ def test_guest_command_that_raises_is_told_and_the_next_one_answered(
             assert inside(vm, "raise", "bug")[0] == 0
         """
     )
-    result = pytester.runpytest("-W", "ignore::fake_smolvm.harness.hazards.SmolvmHazardWarning")
+    result = pytester.runpytest("-W", "ignore::fake_smolvm.SmolvmHazardWarning")
     result.assert_outcomes(passed=4, errors=4, failed=2)
     result.stdout.fnmatch_lines(
         [

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from fake_smolvm.harness.inside import keep_inside
+from fake_smolvm.harness.on_path.inside import keep_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from fake_smolvm.harness import leftovers
+from fake_smolvm.harness.verdicts import leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -334,6 +334,7 @@ def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
                 "fake_smolvm.harness",
                 "fake_smolvm.harness.plugin",
                 "fake_smolvm.harness.stash",
+                "fake_smolvm.variables",
             }
         """
     )

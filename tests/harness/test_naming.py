@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_smolvm.harness import toml
-from fake_smolvm.harness.drawn import Drawn, watched
-from fake_smolvm.harness.naming import Bindings, Names, check_name
-from fake_smolvm.harness.secrets import masked_argv, masked_text, secret_values
+from fake_smolvm.harness.cassettes.drawn import Drawn, watched
+from fake_smolvm.harness.cassettes.naming import Bindings, Names, check_name
+from fake_smolvm.harness.on_path.secrets import masked_argv, masked_text, secret_values
 
 TEXT = st.text(st.characters(codec="utf-8"))
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness import left_behind, recorder
-from fake_smolvm.harness.host_files import note_own_folders
-from fake_smolvm.harness.reading import read
+from fake_smolvm.harness.cassettes import left_behind, recorder
+from fake_smolvm.harness.cassettes.host_files import note_own_folders
+from fake_smolvm.harness.seen.reading import read
 
 if TYPE_CHECKING:
     from pathlib import Path

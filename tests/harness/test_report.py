@@ -399,7 +399,7 @@ def test_a_failed_write_leaves_the_older_page(
     def no_replacing(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fake_smolvm.harness.reporter.os.replace", no_replacing)
+    monkeypatch.setattr("fake_smolvm.harness.verdicts.reporter.os.replace", no_replacing)
     done = pytester.runpytest("-p", "no:cacheprovider", "--smolvm-report=report.html")
     done.stdout.fnmatch_lines(["*cannot be written: No space left on device*"])
     assert report.read_text(encoding="utf-8") == OLDER

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_smolvm import grammars
-from fake_smolvm.harness import secrets
-from fake_smolvm.harness.masked import differing, restored
-from fake_smolvm.harness.secrets import (
+from fake_smolvm.harness.on_path import secrets
+from fake_smolvm.harness.on_path.secrets import (
     digest,
     marked,
     masked_argv,
@@ -25,6 +24,7 @@ from fake_smolvm.harness.secrets import (
     secret_values,
     unscrambled,
 )
+from fake_smolvm.harness.seen.masked import differing, restored
 
 KEY = "key"
 

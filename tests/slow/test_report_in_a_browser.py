@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness.report import Attempt, Entry, Run, page
+from fake_smolvm.harness.verdicts.report import Attempt, Entry, Run, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

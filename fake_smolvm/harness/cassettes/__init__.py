@@ -1,0 +1,1 @@
+"""What the real smolvm said to a test, recorded and played again."""

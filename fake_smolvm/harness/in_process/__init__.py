@@ -1,0 +1,1 @@
+"""The fake as threads of the test's own process."""

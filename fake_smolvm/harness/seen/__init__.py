@@ -1,0 +1,1 @@
+"""What a test sees: calls, and machines from outside."""

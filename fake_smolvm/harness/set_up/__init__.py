@@ -1,0 +1,1 @@
+"""What a test sets up: faults, guest commands, the world outside the machines."""

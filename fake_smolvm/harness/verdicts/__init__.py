@@ -1,0 +1,1 @@
+"""What a test is judged by, and what is told of it."""
