@@ -183,7 +183,6 @@ LONG = {
     "fake_smolvm.harness.inprocess": "to be cut",
     "fake_smolvm.harness.plugin": "to be cut",
     "fake_smolvm.harness.recorder": "to be cut",
-    "fake_smolvm.machines.artifacts": "to be cut",
     "fake_smolvm.machines.guest": "to be cut",
     "fake_smolvm.machines.guest_apart": "to be cut",
     "fake_smolvm.machines.guest_bash": "to be cut",
