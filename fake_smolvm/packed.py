@@ -10,13 +10,14 @@ import os
 import sys
 
 from fake_smolvm import entry, fastjson
+from fake_smolvm.artifacts.errors import ArtifactError
+from fake_smolvm.artifacts.format import read_footer, read_manifest, sidecar_of
 from fake_smolvm.clap.grammar import Grammar
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
 from fake_smolvm.commands import pack_run
 from fake_smolvm.errors import CommandError
 from fake_smolvm.grammars import DEFAULT_VERSION
-from fake_smolvm.machines import artifacts
 from fake_smolvm.operations import packed_machines
 from fake_smolvm.operations.packed_machines import Packed
 
@@ -71,16 +72,14 @@ def _run(program: str, argv: Sequence[str], host: Host) -> int:
 
 def _find(program: str, host: Host) -> Packed | None:
     """Find the artifact of a program: beside it, else inside it."""
-    sidecar = artifacts.sidecar_of(program)
+    sidecar = sidecar_of(program)
     for path, inside_program in ((sidecar, False), (program, True)):
-        packed = Packed(path, host, debug=False, inside_program=inside_program)
         try:
-            packed.footer = artifacts.read_footer(path)
-            packed.manifest = artifacts.read_manifest(path)
-        except artifacts.ArtifactError:
+            footer, manifest = read_footer(path), read_manifest(path)
+        except ArtifactError:
             continue
-        if not inside_program or packed.footer.assets_offset:
-            return packed
+        if not inside_program or footer.assets_offset:
+            return Packed(path, host, footer, manifest, inside_program=inside_program)
     return None
 
 

@@ -180,9 +180,7 @@ LONG = {
     "fake_smolvm.harness.in_process.thread_popen": "to be cut",
     "fake_smolvm.harness.plugin": "to be cut",
     "fake_smolvm.harness.cassettes.recorder": "to be cut",
-    "fake_smolvm.machines.artifacts": "to be cut",
     "fake_smolvm.machines.lifecycle": "to be cut",
-    "fake_smolvm.rust.toml": "to be cut",
     "fake_smolvm.scenarios": "to be cut",
     "smolvm_wrapper.commands": "to be cut",
 }

@@ -6,9 +6,13 @@ import os
 import time
 import zlib
 
+from fake_smolvm.artifacts.format import FOOTER_SIZE, sidecar_of, write_artifact
+from fake_smolvm.artifacts.manifest import LAYERS, OVERLAY, Manifest, guest_platform, host_platform
+from fake_smolvm.artifacts.program import RealSizes, launcher, with_libs
+from fake_smolvm.artifacts.tar import make_tar
 from fake_smolvm.errors import CommandError
 from fake_smolvm.guest import images
-from fake_smolvm.machines import artifacts, lifecycle, resources
+from fake_smolvm.machines import lifecycle, resources
 from fake_smolvm.machines.paths import Paths, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store
@@ -120,7 +124,7 @@ def _pack_image(matches: Matches, host: Host) -> None:
         host,
         image=image.reference,
         digest=image.digest,
-        platform=wanted.platform or artifacts.guest_platform(),
+        platform=wanted.platform or guest_platform(),
         entrypoint=image.entrypoint,
         cmd=image.cmd,
         env=list(image.env),
@@ -144,7 +148,7 @@ def _pack_machine(matches: Matches, host: Host) -> None:
             "pack from VM",
             f"VM '{name}' is running. Stop it first with: smolvm machine stop --name {name}",
         )
-    overlay = os.path.join(paths.shown_data_dir(name), artifacts.OVERLAY)
+    overlay = os.path.join(paths.shown_data_dir(name), OVERLAY)
     if not resources.has_disks(paths, name):
         raise _failed(
             "pack from VM",
@@ -163,7 +167,7 @@ def _pack_machine(matches: Matches, host: Host) -> None:
         mode="vm" if record.image is None else "container",
         image=f"vm://{name}" if record.image is None else record.image,
         digest="none",
-        platform=artifacts.guest_platform(),
+        platform=guest_platform(),
         entrypoint=list(record.entrypoint) or [_SHELL],
         cmd=list(record.cmd),
         env=[f"{key}={value}" for key, value in record.env],
@@ -179,7 +183,7 @@ def _pack_machine(matches: Matches, host: Host) -> None:
 def _packed_root(root: str) -> bytes:
     names = sorted(os.listdir(root)) if os.path.isdir(root) else []
     try:
-        return artifacts.pack([(name, os.path.join(root, name)) for name in names])
+        return make_tar([(name, os.path.join(root, name)) for name in names])
     except OSError as error:
         raise _failed("collect overlay", f"I/O error: {os_error_text(error)}") from None
 
@@ -241,7 +245,7 @@ def _fields(host: Host, **fields: Any) -> dict[str, Any]:
     fraction = f".{nanoseconds:09}".rstrip("0").rstrip(".")
     return {
         **fields,
-        "host_platform": artifacts.host_platform(),
+        "host_platform": host_platform(),
         "created": f"{moment}{fraction}Z",
         "smolvm_version": host.version,
     }
@@ -257,12 +261,12 @@ def _finish(
     disk: bytes | None = None,
 ) -> None:
     """Write the files and say so; `compressed` is how many bytes the guest's files come to."""
-    agent = artifacts.pack([])
+    agent = make_tar([])
     members: list[tuple[str, str | bytes]] = [("agent-rootfs.tar", agent)]
     inventory: list[dict[str, Any]] = []
     for digest, content in layers.items():
-        layer = content or artifacts.pack([])
-        path = f"{artifacts.LAYERS}/{digest.removeprefix('sha256:')[:12]}.tar"
+        layer = content or make_tar([])
+        path = f"{LAYERS}/{digest.removeprefix('sha256:')[:12]}.tar"
         members.append((path, layer))
         inventory.append({"digest": digest, "path": path, "size": len(layer)})
     fields["assets"] = {
@@ -271,49 +275,49 @@ def _finish(
         "layers": inventory,
     }
     if disk is not None:
-        members.append((artifacts.OVERLAY, disk))
-        fields["assets"]["overlay_template"] = {"path": artifacts.OVERLAY, "size": len(disk)}
-    manifest = artifacts.Manifest(fields)
+        members.append((OVERLAY, disk))
+        fields["assets"]["overlay_template"] = {"path": OVERLAY, "size": len(disk)}
+    manifest = Manifest(fields)
     output: str = matches["output"]
     one_file: bool = matches["single_file"]
     label = f"Assembling {'single-file ' * one_file}packed binary"
     host.out("".join([f"\r{frame} {label}\x1b[K" for frame in _SPINNER]))
     try:
-        written = _write(matches, host, manifest, artifacts.pack(members))
+        written = _write(matches, host, manifest, make_tar(members))
     except OSError as error:
         raise _failed("pack binary", f"I/O error: {os_error_text(error)}") from None
     finally:
         host.out(f"\r\x1b[K{label} done\n")
     # The sizes printed are those that the real one's files would have; ours are far smaller.
-    real = artifacts.RealSizes(host.version)
+    real = RealSizes(host.version)
     assets = real.assets + compressed
     total = real.program + assets + written
     host.out(f"Packed: {output} (stub: {real.program >> 10}KB, total: {total >> 10}KB)\n")
     if one_file:
         host.out("Mode: single-file (no sidecar)\n")
     else:
-        host.out(f"Assets: {artifacts.sidecar_of(output)} ({assets >> 10}KB compressed)\n")
+        host.out(f"Assets: {sidecar_of(output)} ({assets >> 10}KB compressed)\n")
     host.out(f"\nRun with: {output}\n")
     if not one_file:
         host.out("Note: Keep the .smolmachine file alongside the binary\n")
     host.out("Options: --help for usage\n")
 
 
-def _write(matches: Matches, host: Host, manifest: artifacts.Manifest, assets: bytes) -> int:
+def _write(matches: Matches, host: Host, manifest: Manifest, assets: bytes) -> int:
     """Write the program and the artifact; give the size of manifest and footer, in bytes."""
     path = os.path.join(host.cwd, matches["output"])
-    program = artifacts.program()
+    program = launcher()
     if matches["stub"] is not None:
         with open(os.path.join(host.cwd, matches["stub"]), "rb") as file:
             program = file.read()
     if matches["single_file"]:
-        footer = artifacts.write(path, manifest, assets, program=program)
+        footer = write_artifact(path, manifest, assets, program=program)
     else:
         with open(path, "wb") as file:
-            file.write(artifacts.with_libs(program))
-        footer = artifacts.write(artifacts.sidecar_of(path), manifest, assets)
+            file.write(with_libs(program))
+        footer = write_artifact(sidecar_of(path), manifest, assets)
     os.chmod(path, 0o755)  # noqa: S103 - a program is for everybody
-    return footer.manifest_size + artifacts.FOOTER_SIZE
+    return footer.manifest_size + FOOTER_SIZE
 
 
 def _failed(what: str, why: str) -> CommandError:

@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 
-from fake_smolvm.machines.artifacts import Cache
+from fake_smolvm.artifacts.cache import Cache
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.operations.sizes import readable
 

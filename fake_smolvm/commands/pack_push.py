@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 
+from fake_smolvm.artifacts.errors import ArtifactError
+from fake_smolvm.artifacts.format import read_manifest
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import artifacts
 from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.operations.registries import DEFAULT_TAG, Registry
 
@@ -29,10 +30,10 @@ def run(matches: Matches, host: Host) -> int:
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        artifacts.read_manifest(path)
+        read_manifest(path)
     except OSError as error:
         problem = f"IO error: {os_error_text(error)}"
-    except artifacts.ArtifactError as error:
+    except ArtifactError as error:
         problem = f"pack format error: {error}"
     else:
         problem = registry.unreachable(f"blobs/sha256:{digest}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.machines import artifacts
-from fake_smolvm.machines.artifacts import ArtifactError
+from fake_smolvm.artifacts.errors import ArtifactError
+from fake_smolvm.artifacts.format import SUFFIX, checksum_holds, read_footer, read_manifest
+from fake_smolvm.artifacts.manifest import host_platform
 from fake_smolvm.operations import packed_machines
-from fake_smolvm.operations.packed_machines import Packed, failed
+from fake_smolvm.operations.packed_machines import Packed, failed, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,20 +24,20 @@ def run(matches: Matches, host: Host) -> int:
 def run_sidecar(shown: str, matches: Matches, host: Host) -> int:
     """Check the artifact at the path `shown`; then show its manifest, or run the command."""
     path = os.path.join(host.cwd, shown)
-    packed = Packed(path, host, debug=matches["debug"])
-    packed.say(f"using sidecar: {shown}")
+    debug: bool = matches["debug"]
+    say(host, f"using sidecar: {shown}", wanted=debug)
     context = "read footer"
     try:
-        packed.footer = artifacts.read_footer(path)
-        if not artifacts.checksum_holds(path, packed.footer):
+        footer = read_footer(path)
+        if not checksum_holds(path, footer):
             raise failed(
                 "verify sidecar",
                 f"checksum mismatch for {shown}: sidecar may be corrupt or tampered with.\n"
                 "Try re-packing the image with `smolvm pack`.",
             )
-        packed.say(f"sidecar checksum verified ({packed.footer.checksum:08x})")
+        say(host, f"sidecar checksum verified ({footer.checksum:08x})", wanted=debug)
         context = "read manifest"
-        packed.manifest = artifacts.read_manifest(path)
+        packed = Packed(path, host, footer, read_manifest(path), debug=debug)
     except ArtifactError as error:
         raise failed(context, str(error)) from None
     if matches.values.get("info"):
@@ -68,11 +69,11 @@ def _find_sidecar(host: Host, given: str | None) -> str:
 
 
 def _is_sidecar(name: str) -> bool:
-    return name.endswith(artifacts.SUFFIX) and name != artifacts.SUFFIX
+    return name.endswith(SUFFIX) and name != SUFFIX
 
 
 def _check_platform(packed_for: str) -> None:
-    current = artifacts.host_platform()
+    current = host_platform()
     if packed_for != current:
         raise failed(
             "platform mismatch",

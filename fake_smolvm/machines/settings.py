@@ -247,7 +247,8 @@ def _first_mistake(
 
 def _worded(raw: bytes, mistake: tuple[tuple[str, ...], str] | None) -> str:
     """Say what is wrong as 0.8.0 does, the line with it; "" if that cannot be told."""
-    from fake_smolvm.rust.toml import TomlError, parse, report
+    from fake_smolvm.rust.toml import parse
+    from fake_smolvm.rust.toml_mistakes import TomlError, report
 
     try:
         place = parse(raw)

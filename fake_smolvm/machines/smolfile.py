@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fake_smolvm.machines.record import Record
-    from fake_smolvm.rust.toml_tables import Node, Span
+    from fake_smolvm.rust.toml_mistakes import Span
+    from fake_smolvm.rust.toml_tables import Node
 
 _U8, _U16, _U32, _U64 = (2**bits - 1 for bits in (8, 16, 32, 64))
 _LIST = "a list of strings"
@@ -205,7 +206,8 @@ class _MistakenError(Exception):
 
 def _worded(raw: bytes, error: Exception) -> str:
     """What 0.8.0 says of a text that was refused with `error`."""
-    from fake_smolvm.rust.toml import TomlError, parse, report
+    from fake_smolvm.rust.toml import parse
+    from fake_smolvm.rust.toml_mistakes import TomlError, report
 
     try:
         places = parse(raw)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm.artifacts.cache import Cache
+from fake_smolvm.artifacts.errors import ArtifactError
+from fake_smolvm.artifacts.format import read_footer, read_manifest
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import artifacts, resources
+from fake_smolvm.machines import resources
 from fake_smolvm.machines.hazards import note
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB, Record
 from fake_smolvm.operations.connection import open_state
@@ -14,9 +17,9 @@ from fake_smolvm.operations.creation import new_name, store_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fake_smolvm.artifacts.manifest import Manifest
     from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.artifacts import Manifest
     from fake_smolvm.machines.paths import Paths
 
 # 0.8.0 accepts these together with --from and then ignores them (hazard H1).
@@ -35,11 +38,11 @@ def run(matches: Matches, host: Host) -> int:
     paths, store = open_state(host)
     try:
         context = "read .smolmachine"
-        manifest = artifacts.read_manifest(path)
+        manifest = read_manifest(path)
         host.out("Extracting .smolmachine assets...\n")
         context = "extract sidecar"
-        artifacts.Cache(paths).add(path, artifacts.read_footer(path))
-    except artifacts.ArtifactError as error:
+        Cache(paths).add(path, read_footer(path))
+    except ArtifactError as error:
         raise CommandError(f"agent operation failed: {context}: {error}") from None
     record = Record(new_name(matches["name"]), int(time.time()))
     _take_over(record, manifest)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import time
 
+from fake_smolvm.artifacts.cache import Cache
+from fake_smolvm.artifacts.errors import ArtifactError
+from fake_smolvm.artifacts.root import fill_root
 from fake_smolvm.clap.outcome import Matches
 from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.guest import kinds
-from fake_smolvm.machines import artifacts, lifecycle, resources
+from fake_smolvm.machines import lifecycle, resources
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import Store
@@ -17,8 +20,9 @@ from fake_smolvm.operations.session import Leaving, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fake_smolvm.artifacts.format import Footer
+    from fake_smolvm.artifacts.manifest import Manifest
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.artifacts import Footer, Manifest
     from fake_smolvm.machines.lifecycle import Process
 
 _SHELL = "/bin/sh"
@@ -29,17 +33,31 @@ def failed(what: str, why: str) -> CommandError:
     return CommandError(f"agent operation failed: {what}: {why}")
 
 
+def say(host: Host, text: str, *, wanted: bool) -> None:
+    """Say what is done with an artifact, if `--debug` wanted that."""
+    if wanted:
+        host.err(f"debug: {text}\n")
+
+
 class Packed:
-    """An artifact that is about to be run, and what is known of it so far."""
+    """An artifact that is about to be run."""
 
     __slots__ = ("debug", "footer", "host", "inside_program", "manifest", "path", "paths")
 
-    footer: Footer
-    manifest: Manifest
-
-    def __init__(self, path: str, host: Host, *, debug: bool, inside_program: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        host: Host,
+        footer: Footer,
+        manifest: Manifest,
+        *,
+        debug: bool = False,
+        inside_program: bool = False,
+    ) -> None:
         self.path = path
         self.host = host
+        self.footer = footer
+        self.manifest = manifest
         self.paths = Paths(host.env)
         self.inside_program = inside_program
         """Whether the assets are appended to a program."""
@@ -47,8 +65,7 @@ class Packed:
 
     def say(self, text: str) -> None:
         """Say what is done, if that was asked for."""
-        if self.debug:
-            self.host.err(f"debug: {text}\n")
+        say(self.host, text, wanted=self.debug)
 
     def description(self) -> str:
         """Describe the manifest as `--info` does."""
@@ -78,12 +95,12 @@ class Packed:
     def unpack(self, *, force: bool) -> None:
         """Unpack the assets, unless they are there."""
         self.paths.make_state()
-        cache = artifacts.Cache(self.paths)
+        cache = Cache(self.paths)
         try:
             unpacked = cache.add(
                 self.path, self.footer, force=force, inside_program=self.inside_program
             )
-        except artifacts.ArtifactError as error:
+        except ArtifactError as error:
             raise failed("extract assets", str(error)) from None
         if unpacked:
             size = self.footer.assets_size
@@ -119,11 +136,11 @@ class Packed:
 
     def fill_root(self, record: Record) -> None:
         """Lay the layers into the root of the machine, which has none yet."""
-        entry = artifacts.Cache(self.paths).entry(self.footer)
-        artifacts.fill_root(entry, self.manifest, self.paths.guest_root(record.name))
+        entry = Cache(self.paths).entry(self.footer)
+        fill_root(entry, self.manifest, self.paths.guest_root(record.name))
 
     def _shown_entry(self) -> str:
-        cache = artifacts.Cache(self.paths)
+        cache = Cache(self.paths)
         return os.path.join(cache.shown_folder, f"{self.footer.checksum:08x}")
 
 

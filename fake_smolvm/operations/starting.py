@@ -99,7 +99,7 @@ def _unpack_artifact(paths: Paths, record: Record) -> str:
     """Unpack the artifact that a machine was made from; why its image cannot be run, or ""."""
     if record.source_smolmachine is None:
         return ""
-    from fake_smolvm.machines.artifacts import prepare_start
+    from fake_smolvm.artifacts.root import prepare_start
 
     return prepare_start(paths, record)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from fake_smolvm.rust.toml_mistakes import MistakeError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
 
-    Span: TypeAlias = tuple[int, int]
+    from fake_smolvm.rust.toml_mistakes import Span
 
 BARE_KEY = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 
@@ -26,26 +27,6 @@ class Node:
         """Of a table, by key: the key's place and the value. Of an array, by index."""
         self.implicit = False
         self.dotted = False
-
-
-class MistakeError(Exception):
-    """The text is wrong where the reader stands; unless that is final, other readings are tried."""
-
-    def __init__(self, cause: str = "", *, final: bool = False) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.final = final
-        self.label = ""
-        self.expected: list[str] = []
-
-    def message(self) -> str:
-        """Return what is wrong, as the crate words it."""
-        lines = [f"invalid {self.label}"] if self.label else []
-        if self.expected:
-            lines.append(f"expected {', '.join(self.expected)}")
-        if self.cause:
-            lines.append(self.cause)
-        return "\n".join(lines)
 
 
 class Tables:

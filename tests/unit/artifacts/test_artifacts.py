@@ -9,9 +9,20 @@ from zlib import crc32
 
 import pytest
 
+from fake_smolvm.artifacts.cache import Cache
+from fake_smolvm.artifacts.errors import GROWTH_LIMIT, ArtifactError
+from fake_smolvm.artifacts.format import (
+    Footer,
+    checksum_holds,
+    read_footer,
+    read_manifest,
+    write_artifact,
+)
+from fake_smolvm.artifacts.manifest import Manifest
+from fake_smolvm.artifacts.root import fill_root
+from fake_smolvm.artifacts.tar import make_tar, unpack
+from fake_smolvm.artifacts.zstd import stored_frame
 from fake_smolvm.errors import LimitError
-from fake_smolvm.machines import artifacts
-from fake_smolvm.machines.artifacts import ArtifactError, Cache, Footer, Manifest
 from fake_smolvm.machines.paths import Paths
 
 if TYPE_CHECKING:
@@ -40,7 +51,7 @@ def manifest(**fields: Any) -> Manifest:
 
 
 def written(path: Path, layer: bytes) -> str:
-    artifacts.write(str(path), manifest(), artifacts.pack([(LAYER, layer)]))
+    write_artifact(str(path), manifest(), make_tar([(LAYER, layer)]))
     return str(path)
 
 
@@ -59,16 +70,16 @@ def test_what_was_written_is_read_back(tmp_path: Path, paths: Paths) -> None:
     (source / "run.sh").chmod(0o755)
     (source / "link").symlink_to("etc/motd")
     members = [(name, str(source / name)) for name in sorted(os.listdir(source))]
-    path = written(tmp_path / "a.smolmachine", artifacts.pack(members))
+    path = written(tmp_path / "a.smolmachine", make_tar(members))
 
-    footer = artifacts.read_footer(path)
-    assert artifacts.checksum_holds(path, footer)
-    found = artifacts.read_manifest(path)
+    footer = read_footer(path)
+    assert checksum_holds(path, footer)
+    found = read_manifest(path)
     assert (found.image, found.cpus, found.mem, found.mode) == ("alpine", 2, 512, "container")
     cache = Cache(paths)
     assert cache.add(path, footer)
     assert not cache.add(path, footer), "unpacked a second time"
-    artifacts.fill_root(cache.entry(footer), found, str(tmp_path / "root"))
+    fill_root(cache.entry(footer), found, str(tmp_path / "root"))
     assert (tmp_path / "root/link").read_text() == "hello"
     assert os.access(tmp_path / "root/run.sh", os.X_OK)
 
@@ -106,7 +117,7 @@ def test_a_broken_file_is_refused_in_the_real_ones_words(
     written(path, b"")
     path.write_bytes(broken(path.read_bytes(), how))
     with pytest.raises(ArtifactError) as refused:
-        artifacts.read_manifest(str(path))
+        read_manifest(str(path))
     assert str(refused.value).startswith(says)
 
 
@@ -125,7 +136,7 @@ def test_the_sizes_in_a_file_are_not_trusted(
     path = tmp_path / "a.smolmachine"
     path.write_bytes(bytes(10) + Footer(numbers, 0).to_bytes())
     with pytest.raises(ArtifactError, match="I/O error: ") as refused:
-        artifacts.read_footer(str(path))
+        read_footer(str(path))
     assert says in str(refused.value)
 
 
@@ -159,7 +170,7 @@ def test_no_member_of_a_layer_gets_outside(
 ) -> None:
     path = written(tmp_path / "a.smolmachine", tar(*members))
     cache = Cache(paths)
-    footer = artifacts.read_footer(path)
+    footer = read_footer(path)
     with pytest.raises(ArtifactError) as refused:
         cache.add(path, footer)
     assert says in str(refused.value)
@@ -174,7 +185,8 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     root.mkdir()
     # An absolute link is the guest's own business; writing through it is not.
     planted = member("door", tarfile.SYMTYPE, str(outside))
-    artifacts.unpack(tar(planted, member("door/in"), member("pipe", tarfile.FIFOTYPE)), str(root))
+    planted_tar = io.BytesIO(tar(planted, member("door/in"), member("pipe", tarfile.FIFOTYPE)))
+    unpack(planted_tar, str(root), str(root))
     assert not any(outside.iterdir())
     assert (root / "door/in").is_file()
     assert not (root / "pipe").exists()
@@ -188,12 +200,12 @@ def test_an_asset_that_is_a_link_is_nothing(tmp_path: Path, paths: Paths, linked
     (secret / "aaaaaaaaaaaa.tar").write_bytes(tar(member("secret")))
     target = secret if linked == "layers" else secret / "aaaaaaaaaaaa.tar"
     path = str(tmp_path / "a.smolmachine")
-    artifacts.write(path, manifest(), tar(member(linked, tarfile.SYMTYPE, str(target))))
-    footer = artifacts.read_footer(path)
+    write_artifact(path, manifest(), tar(member(linked, tarfile.SYMTYPE, str(target))))
+    footer = read_footer(path)
     cache = Cache(paths)
     cache.add(path, footer)
     root = tmp_path / "root"
-    artifacts.fill_root(cache.entry(footer), manifest(), str(root))
+    fill_root(cache.entry(footer), manifest(), str(root))
     assert not any(root.iterdir())
     assert [entry.name for entry in secret.iterdir()] == ["aaaaaaaaaaaa.tar"]
 
@@ -244,7 +256,7 @@ def test_a_frame_that_is_none_is_refused_in_zstds_words(
     # Each asked of the real 0.8.0, on 2026-11-25.
     path = packed(tmp_path / "a.smolmachine", assets)
     with pytest.raises(ArtifactError) as refused:
-        Cache(paths).add(path, artifacts.read_footer(path))
+        Cache(paths).add(path, read_footer(path))
     assert str(refused.value) == says
     assert not list((tmp_path / "home").rglob("*.tar"))
 
@@ -263,8 +275,8 @@ def sparse(size: int) -> bytes:
     [
         frame(*[ZEROS] * 1100),
         frame(*[ZEROS] * 100_000),
-        artifacts.stored_frame(sparse(8**11 - 1)),
-        artifacts.stored_frame(artifacts.pack([(LAYER, sparse(8**11 - 1))])),
+        stored_frame(sparse(8**11 - 1)),
+        stored_frame(make_tar([(LAYER, sparse(8**11 - 1))])),
     ],
     ids=["144 MB", "13 GB", "a sparse file", "a sparse file in a layer"],
 )
@@ -272,14 +284,14 @@ def test_what_unpacks_to_far_more_than_it_is_is_refused(
     tmp_path: Path, paths: Paths, assets: bytes
 ) -> None:
     path = packed(tmp_path / "a.smolmachine", assets)
-    footer = artifacts.read_footer(path)
-    with pytest.raises(LimitError, match=f"over {artifacts.GROWTH_LIMIT} more than it has"):
+    footer = read_footer(path)
+    with pytest.raises(LimitError, match=f"over {GROWTH_LIMIT} more than it has"):
         Cache(paths).add(path, footer)
     assert not os.path.exists(Cache(paths).entry(footer))
 
 
 def damaged(header: slice, value: bytes) -> bytes:
-    data = bytearray(artifacts.pack([("a", b"x" * 600), ("b", b"y" * 600)]))
+    data = bytearray(make_tar([("a", b"x" * 600), ("b", b"y" * 600)]))
     data[header] = value
     return bytes(data)
 
@@ -300,9 +312,9 @@ def damaged(header: slice, value: bytes) -> bytes:
 def test_a_tar_that_is_broken_says_so(
     tmp_path: Path, paths: Paths, layer: bytes, says: str
 ) -> None:
-    path = packed(tmp_path / "a.smolmachine", artifacts.stored_frame(layer))
+    path = packed(tmp_path / "a.smolmachine", stored_frame(layer))
     with pytest.raises(ArtifactError) as refused:
-        Cache(paths).add(path, artifacts.read_footer(path))
+        Cache(paths).add(path, read_footer(path))
     assert str(refused.value).startswith(says)
 
 
@@ -339,5 +351,5 @@ def test_a_frame_of_the_real_one_is_recognised_without_its_contents(
     footer = Footer((0, 0, len(frame), len(frame), len(text)), crc32(frame + text))
     path = tmp_path / "real.smolmachine"
     path.write_bytes(frame + text + footer.to_bytes())
-    assert artifacts.read_manifest(str(path)).image == "alpine"
+    assert read_manifest(str(path)).image == "alpine"
     assert Cache(paths).add(str(path), footer)
