@@ -17,6 +17,7 @@ from fake_smolvm.machines.paths import Paths, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store
 from fake_smolvm.operations.connection import pull
+from fake_smolvm.rust.std import WHITE_SPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Wanted:
         else:
             self.entrypoint = artifact.get("entrypoint") or data.get("entrypoint", [])
         self.cmd: list[str] = artifact.get("cmd") or data.get("cmd", [])
-        self.env: list[str] = [entry.strip() for entry in data.get("env", [])]
+        self.env: list[str] = [entry.strip(WHITE_SPACE) for entry in data.get("env", [])]
         self.workdir: str | None = data.get("workdir")
         # What the command line says by default cannot be told from what it says.
         self.cpus: int = matches["cpus"]

@@ -15,19 +15,16 @@ from fake_smolvm import entry, variables
 from fake_smolvm.errors import CommandError
 from fake_smolvm.guest import egress
 from fake_smolvm.guest.files import files as guest_files
-from fake_smolvm.harness.seen.reading import number
 from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
+from fake_smolvm.versions import says
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from fake_smolvm.harness.on_path.sandbox import Sandbox
     from fake_smolvm.machines.record import Record
-
-NAMES_AS_OPTIONS_FROM = (1, 0, 2)
-"""From here on smolvm refuses a machine's name as a positional, by its release notes."""
 
 BOOT_COMMAND = "_boot-vm"
 """The hidden command that smolvm starts a machine's process by."""
@@ -219,6 +216,6 @@ class Inspection:
     def _deleted(self, name: str) -> str:
         """Stop and delete a machine; return what delete said."""
         self.ask("machine", "stop", "--name", name)
-        named = [name] if number(self._version) < NAMES_AS_OPTIONS_FROM else ["--name", name]
+        named = ["--name", name] if says(self._version, "names_are_options") else [name]
         said = self.ask("machine", "delete", "-f", *named)
         return (said.stderr or said.stdout).decode(errors="replace").strip()[:200]

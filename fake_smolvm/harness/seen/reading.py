@@ -9,6 +9,7 @@ from fake_smolvm import entry, grammars
 from fake_smolvm.clap.outcome import Matches, ParseExit
 from fake_smolvm.clap.parser import parse
 from fake_smolvm.scenarios import machine_of
+from fake_smolvm.versions import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +39,6 @@ def read(argv: Sequence[str], version: str = grammars.DEFAULT_VERSION) -> Read:
             leading.append(word)
         return Read(" ".join(leading), None, None)
     return Read(" ".join(matches.command), machine_of(matches), matches)
-
-
-def number(version: str) -> tuple[int, ...]:
-    """Give a version as numbers, which compare as versions do."""
-    return tuple(int(part) for part in version.split("."))
 
 
 @lru_cache

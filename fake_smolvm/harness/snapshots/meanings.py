@@ -14,7 +14,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm.compatibility import check
-from fake_smolvm.harness.seen.reading import number, read
+from fake_smolvm.harness.seen.reading import read
+from fake_smolvm.versions import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,10 +38,7 @@ def verdict(argv: Sequence[str], version: str) -> list[str]:
 
 
 def _is_known_in(meaning: Mapping[str, Any], version: str) -> bool:
-    since, before = meaning.get("since"), meaning.get("before")
-    return (since is None or number(since) <= number(version)) and (
-        before is None or number(version) < number(before)
-    )
+    return is_within(version, meaning.get("since"), meaning.get("before"))
 
 
 def _holds(meaning: Mapping[str, Any], matches: Matches) -> bool:
