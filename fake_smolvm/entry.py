@@ -168,8 +168,8 @@ def _check_given(env: Mapping[str, str]) -> None:
 
 
 _CHECKS = {
-    variables.KVM: ("lifecycle", "has_hypervisor"),
-    variables.BOOT_SECONDS: ("lifecycle", "boot_seconds"),
+    variables.KVM: ("boot", "has_hypervisor"),
+    variables.BOOT_SECONDS: ("boot", "boot_seconds"),
     variables.IMAGES: ("images", "check"),
     variables.NETWORK: ("egress", "network_of"),
 }

@@ -188,7 +188,6 @@ LONG = {
     "fake_smolvm.machines.guest_bash": "to be cut",
     "fake_smolvm.machines.guest_commands": "to be cut",
     "fake_smolvm.machines.guest_run": "to be cut",
-    "fake_smolvm.machines.lifecycle": "to be cut",
     "fake_smolvm.scenarios": "to be cut",
     "smolvm_wrapper.commands": "to be cut",
 }

@@ -14,7 +14,8 @@ from io import BytesIO
 from stat import S_ISDIR, S_ISREG
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import guest_root, images, lifecycle, spare
+from fake_smolvm.machines import guest_root, images, root_pool
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.guest_commands import (
     SHELL_WORDS,
     STREAMING,
@@ -36,6 +37,7 @@ from fake_smolvm.machines.guest_run import (
     wants_stdin,
     without_shell,
 )
+from fake_smolvm.machines.process import FIRST_VIRTUAL_PID, set_condition
 from fake_smolvm.machines.tree import GuestTree
 
 TYPE_CHECKING = False
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.guest_apart import Work
     from fake_smolvm.machines.guest_commands import Command, Invocation
     from fake_smolvm.machines.images import Image
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
     from fake_smolvm.scenarios import Answer, Scenario
 
@@ -78,7 +80,7 @@ def files(paths: Paths, record: Record, image: Image | None = None) -> GuestTree
     if not guest_root.is_laid_out(root):
         if image is None and record.image is not None:
             image = images.find(paths.env, record.image)
-        spare.take(paths, root)
+        root_pool.take(paths, root)
         guest_root.lay_out(root, identity_of(image), (image and image.workdir) or "/")
     for _, place, _ in record.mounts:
         # Where a volume goes there is a folder, as the agent makes it.
@@ -344,8 +346,8 @@ class Guest:
         process = self.process
         if process is None:
             return
-        if process.pid >= lifecycle.FIRST_VIRTUAL_PID:
-            lifecycle.set_condition(process.pid, "frozen")
+        if process.pid >= FIRST_VIRTUAL_PID:
+            set_condition(process.pid, "frozen")
         else:
             from signal import SIGSTOP
 
@@ -381,7 +383,7 @@ class Guest:
 
     def locks(self) -> list[str]:
         """Return the files that whoever starts the machine holds locked meanwhile."""
-        return lifecycle.lock_files(self.paths, self._record.name)
+        return self.paths.start_locks(self._record.name)
 
     def note_background(self, argv: Sequence[str]) -> None:
         """Have `ps` show a command from now on, until the machine stops."""
@@ -542,7 +544,7 @@ def start_command(host: Host, paths: Paths, record: Record, argv: Sequence[str])
 def of(host: Host, paths: Paths, record: Record, process: Process | None = None) -> Guest:
     """Give the guest of a machine."""
     if process is None:
-        process = lifecycle.agent(paths, record.name)
+        process = agent_of(paths, record.name)
     return Guest(
         paths,
         record,

@@ -16,7 +16,6 @@ import sys
 import time
 
 from fake_smolvm.errors import LimitError, SetupError
-from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.guest_run import (
     KILLED,
     TIMED_OUT,
@@ -25,6 +24,7 @@ from fake_smolvm.machines.guest_run import (
     PipeClosedError,
     Run,
 )
+from fake_smolvm.machines.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -372,7 +372,7 @@ class _Test:
         self.guest_command = ask
 
 
-class _Kept(lifecycle.Process):
+class _Kept(Process):
     """A virtual process, as another process sees it: its agent's file, and its own parent."""
 
     def __init__(self, paths: Paths, name: str, pid: int, client: int) -> None:

@@ -63,6 +63,12 @@ class Paths:
         """The folder that is `/` inside the machine; it need not exist."""
         return os.path.join(self.machine_dir(name), "root")
 
+    def start_locks(self, name: str) -> list[str]:
+        """Return the files that a start locks: the machine's own, and the one of all machines."""
+        return [
+            os.path.join(folder, "start.lock") for folder in (self.machine_dir(name), self.state)
+        ]
+
     def make_state(self) -> None:
         """Make the state folder (mode 0700).
 

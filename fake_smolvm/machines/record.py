@@ -34,7 +34,7 @@ class Record:
     """As last written; `lifecycle.state_of` looks at the process too."""
     pid: int | None = None
     pid_start_time: str | None = None
-    """Tells the process from a later one with the same number; see `lifecycle.Process`."""
+    """Tells the process from a later one with the same number; see `process.Process`."""
     cpus: int = DEFAULT_CPUS
     mem: int = DEFAULT_MEMORY_MIB
     """MiB."""

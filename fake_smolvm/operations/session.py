@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from fake_smolvm.host import Host
     from fake_smolvm.machines.guest import Guest
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
     from fake_smolvm.machines.store import Store
 
