@@ -10,11 +10,11 @@ from fake_smolvm.artifacts.format import FOOTER_SIZE, sidecar_of, write_artifact
 from fake_smolvm.artifacts.manifest import LAYERS, OVERLAY, Manifest, guest_platform, host_platform
 from fake_smolvm.artifacts.program import RealSizes, launcher, with_libs
 from fake_smolvm.artifacts.tar import make_tar
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.machines import images, lifecycle, resources
 from fake_smolvm.machines.agent import end
 from fake_smolvm.machines.boot import begin_boot, has_hypervisor
-from fake_smolvm.machines.paths import Paths, os_error_text
+from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store
 from fake_smolvm.operations.connection import pull

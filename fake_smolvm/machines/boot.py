@@ -8,11 +8,10 @@ import os
 import time
 
 from fake_smolvm import variables
-from fake_smolvm.errors import CommandError, SetupError
+from fake_smolvm.errors import CommandError, SetupError, os_error_text
 from fake_smolvm.machines import hazards
 from fake_smolvm.machines.agent import agent_of, end, read_agent, write_agent
 from fake_smolvm.machines.keeper import spawn
-from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.machines.process import Process
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ import os
 from errno import ENOTDIR
 
 from fake_smolvm import variables
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,11 +135,6 @@ def read_small(path: str) -> bytes:
         return os.read(file, _SMALL)
     finally:
         os.close(file)
-
-
-def os_error_text(error: OSError) -> str:
-    """An operating system error as Rust prints it: `No such file or directory (os error 2)`."""
-    return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
 
 
 def _folder_error_text(error: OSError) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.machines.guest import SpawnError, defaults, of
 from fake_smolvm.machines.guest_run import KILLED, ConnectionLostError, wants_stdin
 from fake_smolvm.machines.hazards import note
-from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, connect, open_state
 
 TYPE_CHECKING = False
