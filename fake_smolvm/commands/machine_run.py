@@ -281,12 +281,10 @@ def _store(store: Store, record: Record) -> None:
     try:
         store.add(record)
     except MachineExistsError:
-        row = record.to_row()
 
         def replace(known: Record) -> None:
             created = known.created_at
-            known.__dict__.clear()
-            known.__dict__.update(row)
+            known.become(record)
             known.created_at = created
 
         store.update(record.name, replace)

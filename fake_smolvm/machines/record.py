@@ -100,6 +100,10 @@ class Record:
                 raise ValueError(f"missing field `{field}`")
         return record
 
+    def become(self, other: Record) -> None:
+        """Take every field of another record, defaults as well."""
+        self.__dict__ = dict(other.__dict__)
+
     def to_row(self) -> dict[str, Any]:
         """The fields that differ from their default, fit for JSON."""
         return {
