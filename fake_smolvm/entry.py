@@ -10,7 +10,7 @@ from fake_smolvm import grammars, variables
 from fake_smolvm.clap.lazy import LazyModule
 from fake_smolvm.clap.outcome import ParseExit
 from fake_smolvm.clap.parser import parse
-from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError
+from fake_smolvm.errors import CommandError, LimitError, OutputError, SetupError, os_error_text
 from fake_smolvm.host import Host
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def as_process(body: Callable[[Host], int]) -> int:
     except (BrokenPipeError, OutputError) as error:
         _complain(host, error)
     except OSError as error:
-        _complain(host, OutputError(f"failed printing: {error.strerror} (os error {error.errno})"))
+        _complain(host, OutputError(f"failed printing: {os_error_text(error)}"))
     else:
         return code
     # Nothing is left for Python to write at its end.
@@ -113,7 +113,7 @@ def guarded(body: Callable[[], int], host: Host) -> int:
         raise
     except OSError as error:
         where = "" if error.filename is None else f"{_shown(error.filename)}: "
-        host.err(f"fake_smolvm: {where}{error.strerror} (os error {error.errno})\n")
+        host.err(f"fake_smolvm: {where}{os_error_text(error)}\n")
     except EOFError:
         # Python itself leaves such a file behind where the disk was full when it compiled one.
         package = os.path.dirname(__file__)
@@ -168,8 +168,8 @@ def _check_given(env: Mapping[str, str]) -> None:
 
 
 _CHECKS = {
-    variables.KVM: ("machines.lifecycle", "has_hypervisor"),
-    variables.BOOT_SECONDS: ("machines.lifecycle", "boot_seconds"),
+    variables.KVM: ("machines.boot", "has_hypervisor"),
+    variables.BOOT_SECONDS: ("machines.boot", "boot_seconds"),
     variables.IMAGES: ("guest.images", "check"),
     variables.NETWORK: ("guest.egress", "network_of"),
 }

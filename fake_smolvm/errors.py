@@ -1,5 +1,7 @@
 """The failures that a command of the fake may end in."""
 
+import os
+
 
 class SetupError(Exception):
     """What the fake itself was told to use, a variable or a file, is wrong: exit code 2.
@@ -33,3 +35,8 @@ class CommandError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+def os_error_text(error: OSError) -> str:
+    """Return an error of the system as Rust prints it: `No such file or directory (os error 2)`."""
+    return f"{os.strerror(error.errno or 0)} (os error {error.errno})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_smolvm.errors import OutputError
+from fake_smolvm.errors import OutputError, os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +81,4 @@ def _write(stream: BinaryIO, text: str, name: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(
-            f"failed printing to {name}: {error.strerror} (os error {error.errno})"
-        ) from None
+        raise OutputError(f"failed printing to {name}: {os_error_text(error)}") from None

@@ -180,7 +180,6 @@ LONG = {
     "fake_smolvm.harness.in_process.thread_popen": "to be cut",
     "fake_smolvm.harness.plugin": "to be cut",
     "fake_smolvm.harness.cassettes.recorder": "to be cut",
-    "fake_smolvm.machines.lifecycle": "to be cut",
     "fake_smolvm.scenarios": "to be cut",
     "smolvm_wrapper.commands": "to be cut",
 }

@@ -8,7 +8,7 @@ from fake_smolvm.artifacts.errors import ArtifactError
 from fake_smolvm.artifacts.manifest import LAYERS
 from fake_smolvm.artifacts.tar import is_own_file, unpack
 from fake_smolvm.artifacts.zstd import unframed
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from fake_smolvm.artifacts.errors import ArtifactError
 from fake_smolvm.artifacts.manifest import Manifest
 from fake_smolvm.artifacts.zstd import stored_frame
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import os_error_text
 
 SUFFIX = ".smolmachine"
 FOOTER_SIZE = 64

@@ -17,20 +17,17 @@ def launcher() -> bytes:
     What is appended to it is never read as a script: the hand-over has no return.
     """
     import sys
+    from shlex import join
 
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     code = (
         f"import sys; sys.path.append({here!r}); "
         "from fake_smolvm.packed import main; sys.exit(main())"
     )
-    words = " ".join([_quoted(word) for word in (sys.executable, "-I", "-c", code)])
+    words = join([sys.executable, "-I", "-c", code])
     return f'#!/bin/sh\n# A packed machine, made by fake_smolvm.\nexec {words} "$0" "$@"\n'.encode(
         "utf-8", "surrogateescape"
     )
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def with_libs(program: bytes) -> bytes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError, LimitError
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import CommandError, LimitError, os_error_text
 from fake_smolvm.rust import serde_json
 
 TYPE_CHECKING = False

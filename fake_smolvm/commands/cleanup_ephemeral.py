@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of, end
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
 from fake_smolvm.operations.log import warning
@@ -30,14 +31,14 @@ def run(matches: Matches, host: Host) -> int:
             refusal = "refusing to verify process without start time (legacy record)"
             host.err(warning(host.env, refusal, "pid", pid))
             return 0
-        process = lifecycle.agent(paths, name)
+        process = agent_of(paths, name)
         if (
             process is None
             or process.pid != pid
             or process.start_time != str(matches["start_time"])
         ):
             return 0
-        lifecycle.end(paths, name, process)
+        end(paths, name, process)
     lifecycle.remove_data(paths, name)
     with suppress(CommandError):
         Store(paths).remove(matches["ephemeral_name"])

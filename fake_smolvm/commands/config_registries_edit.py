@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import Paths, os_error_text
-from fake_smolvm.machines.settings import SettingsFile
+from fake_smolvm.errors import CommandError, os_error_text
+from fake_smolvm.machines.paths import Paths
+from fake_smolvm.machines.user_settings import SettingsFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

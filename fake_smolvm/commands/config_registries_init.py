@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fake_smolvm.machines.paths import Paths
-from fake_smolvm.machines.settings import SettingsFile
+from fake_smolvm.machines.user_settings import SettingsFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

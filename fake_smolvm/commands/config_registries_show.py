@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import Paths
-from fake_smolvm.machines.settings import Settings, SettingsFile
+from fake_smolvm.machines.user_settings import Settings, SettingsFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.settings import RegistryEntry
+    from fake_smolvm.machines.user_settings import RegistryEntry
 
 
 def run(_matches: Matches, host: Host) -> int:

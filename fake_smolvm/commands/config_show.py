@@ -5,14 +5,14 @@ from __future__ import annotations
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
-from fake_smolvm.machines.settings import Registries, Settings, SettingsFile
 from fake_smolvm.machines.store import Store
+from fake_smolvm.machines.user_settings import Registries, Settings, SettingsFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.settings import RegistryEntry
+    from fake_smolvm.machines.user_settings import RegistryEntry
 
 _DEFAULT_DNS = "1.1.1.1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, open_state
 from fake_smolvm.operations.starting import start
 from fake_smolvm.operations.stopping import stop
@@ -38,7 +38,7 @@ def run(matches: Matches, host: Host) -> int:
 
         record.restart_policy = restart_policy(matches["restart"], "--restart")
     look_up(paths, name)
-    process = lifecycle.agent(paths, name)
+    process = agent_of(paths, name)
     if process is None:
         host.out(f"Machine '{name}' is not running, starting...\n")
         start(host, paths, store, record)
@@ -92,7 +92,7 @@ class _Watch:
             self._host.out(f"  Health check: retries={self._retries}, timeout={self._timeout}s\n")
         while True:
             time.sleep(self._interval)
-            if lifecycle.agent(self._paths, record.name) is not None:
+            if agent_of(self._paths, record.name) is not None:
                 if self._health is not None and time.monotonic() - self._started >= self._grace:
                     self._check_health(self._health)
             elif not self._restarted():

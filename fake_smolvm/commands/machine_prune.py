@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.resources import Disks
 from fake_smolvm.operations.connection import open_state
 from fake_smolvm.operations.storage import boot_if_stopped, fetched_images
@@ -24,7 +24,7 @@ def run(matches: Matches, host: Host) -> int:
     if record is None:
         raise CommandError(f"config operation failed: prune: machine '{name}' not found")
     Disks(paths, name, storage_gb=record.storage_gb, overlay_gb=record.overlay_gb)
-    if matches["all"] and lifecycle.agent(paths, name) is not None:
+    if matches["all"] and agent_of(paths, name) is not None:
         raise CommandError(
             f"agent operation failed: prune: cannot prune --all while machine '{name}' is running. "
             f"Stop it first with: smolvm machine stop --name {name}"

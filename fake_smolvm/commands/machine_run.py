@@ -8,6 +8,8 @@ import time
 from fake_smolvm.errors import CommandError
 from fake_smolvm.guest import kinds
 from fake_smolvm.machines import lifecycle, names, resources
+from fake_smolvm.machines.agent import agent_of, end
+from fake_smolvm.machines.boot import Boot, begin_boot
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import MachineExistsError
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, open_state, pull
@@ -19,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.store import Store
 
 _SHELL = ["/bin/sh"]
@@ -164,10 +166,10 @@ def _looks_like_image(word: str) -> bool:
     return ":" in word or ("/" in word and not word.startswith(("/", "./", "../")))
 
 
-def _begin(asked: _Asked) -> lifecycle.Boot:
+def _begin(asked: _Asked) -> Boot:
     try:
         resources.check(asked.record, asked.host.err)
-        return lifecycle.begin_boot(asked.paths, asked.record.name, virtual=asked.host.in_process)
+        return begin_boot(asked.paths, asked.record.name, virtual=asked.host.in_process)
     except CommandError as error:
         raise CommandError(f"agent operation failed: start machine: {error.message}") from None
 
@@ -211,7 +213,7 @@ def _run_once(asked: _Asked) -> int:
             try:
                 return _execute(asked, process, _prepare(asked))
             finally:
-                lifecycle.end(paths, record.name, process)
+                end(paths, record.name, process)
                 store.remove(record.name)
     finally:
         if host.cancelled is None or not host.cancelled.is_set():
@@ -246,7 +248,7 @@ def _execute(asked: _Asked, process: Process, command: list[str]) -> int:
 
 def _run_detached(asked: _Asked) -> None:
     host, paths, store, record = asked.host, asked.paths, asked.store, asked.record
-    running = lifecycle.agent(paths, record.name)
+    running = agent_of(paths, record.name)
     if running is not None:
         process = running
         _start(asked, _prepare(asked))
@@ -281,12 +283,10 @@ def _store(store: Store, record: Record) -> None:
     try:
         store.add(record)
     except MachineExistsError:
-        row = record.to_row()
 
         def replace(known: Record) -> None:
             created = known.created_at
-            known.__dict__.clear()
-            known.__dict__.update(row)
+            known.become(record)
             known.created_at = created
 
         store.update(record.name, replace)

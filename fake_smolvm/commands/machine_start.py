@@ -6,6 +6,8 @@ import time
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
+from fake_smolvm.machines.boot import begin_boot
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import MachineExistsError
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, open_state
@@ -36,12 +38,12 @@ def run(matches: Matches, host: Host) -> int:
 def _start_default(host: Host, paths: Paths, store: Store) -> None:
     """Make and start the machine `default`; its record is made once it runs."""
     look_up(paths, DEFAULT_MACHINE)
-    process = lifecycle.agent(paths, DEFAULT_MACHINE)
+    process = agent_of(paths, DEFAULT_MACHINE)
     if process is not None:
         host.out(f"Machine '{DEFAULT_MACHINE}' already running (PID: {process.pid})\n")
         return
     host.err(f"Starting machine '{DEFAULT_MACHINE}'...\n")
-    with lifecycle.begin_boot(paths, DEFAULT_MACHINE, virtual=host.in_process) as boot:
+    with begin_boot(paths, DEFAULT_MACHINE, virtual=host.in_process) as boot:
         process = boot.run()
         try:
             store.add(Record(DEFAULT_MACHINE, int(time.time())))

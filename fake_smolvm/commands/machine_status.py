@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fake_smolvm.errors import CommandError
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, find, look_up, open_state
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def run(matches: Matches, host: Host) -> int:
         host.out(dumps(as_json(paths, record), indent=2) + "\n")
         return 0
     look_up(paths, label)
-    process = lifecycle.agent(paths, label)
+    process = agent_of(paths, label)
     if process is not None:
         host.out(f"Machine '{label}': running (PID: {process.pid})\n")
     elif name is not None and find(store, name) is None:

@@ -10,10 +10,12 @@ from fake_smolvm.artifacts.format import FOOTER_SIZE, sidecar_of, write_artifact
 from fake_smolvm.artifacts.manifest import LAYERS, OVERLAY, Manifest, guest_platform, host_platform
 from fake_smolvm.artifacts.program import RealSizes, launcher, with_libs
 from fake_smolvm.artifacts.tar import make_tar
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.guest import images
 from fake_smolvm.machines import lifecycle, resources
-from fake_smolvm.machines.paths import Paths, os_error_text
+from fake_smolvm.machines.agent import end
+from fake_smolvm.machines.boot import begin_boot, has_hypervisor
+from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.machines.store import Store
 from fake_smolvm.operations.connection import pull
@@ -208,8 +210,8 @@ def _boot(host: Host, prefix: str) -> None:
     paths = Paths(host.env)
     name = f"{prefix}-{os.getpid()}-{time.time_ns()}"
     try:
-        with lifecycle.begin_boot(paths, name, virtual=True) as boot:
-            lifecycle.end(paths, name, boot.run())
+        with begin_boot(paths, name, virtual=True) as boot:
+            end(paths, name, boot.run())
     finally:
         lifecycle.remove_data(paths, name)
 
@@ -217,7 +219,7 @@ def _boot(host: Host, prefix: str) -> None:
 def _collect_base(host: Host, matches: Matches) -> None:
     host.out("Collecting runtime libraries...\n")
     libraries = matches["lib_dir"]
-    if libraries is None and not lifecycle.has_hypervisor(host.env):
+    if libraries is None and not has_hypervisor(host.env):
         # The host without a hypervisor is that of sessions-wide.jsonl (74/19): it lacks this too.
         raise _failed(
             "find libkrun",

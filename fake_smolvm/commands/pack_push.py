@@ -7,8 +7,7 @@ import os
 
 from fake_smolvm.artifacts.errors import ArtifactError
 from fake_smolvm.artifacts.format import read_manifest
-from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.operations.registries import DEFAULT_TAG, Registry
 
 TYPE_CHECKING = False

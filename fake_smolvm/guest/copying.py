@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

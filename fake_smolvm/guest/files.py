@@ -5,7 +5,7 @@ from __future__ import annotations
 from fake_smolvm.guest import images
 from fake_smolvm.guest import root as guest_root
 from fake_smolvm.guest.tree import GuestTree
-from fake_smolvm.machines import spare
+from fake_smolvm.machines import root_pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def files(paths: Paths, record: Record, image: Image | None = None) -> GuestTree
     if not guest_root.is_laid_out(root):
         if image is None and record.image is not None:
             image = images.find(paths.env, record.image)
-        spare.take(paths, root)
+        root_pool.take(paths, root)
         guest_root.lay_out(root, identity_of(image), (image and image.workdir) or "/")
     for _, place, _ in record.mounts:
         # Where a volume goes there is a folder, as the agent makes it.

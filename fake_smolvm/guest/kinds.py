@@ -7,21 +7,21 @@ import sys
 from fake_smolvm.guest import images
 from fake_smolvm.guest.bashkit.guest import BashkitGuest
 from fake_smolvm.guest.bashkit.inside import inside_of
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.guest.protocol import Guest
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
 
 
 def of(host: Host, paths: Paths, record: Record, process: Process | None = None) -> Guest:
     """Return the guest of a machine; its commands end when its process does."""
     if process is None:
-        process = lifecycle.agent(paths, record.name)
+        process = agent_of(paths, record.name)
     inside = inside_of(paths, record, process=process, scenario=host.scenario)
     return BashkitGuest(inside, may_fork=not host.in_process)
 

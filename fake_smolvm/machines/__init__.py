@@ -1,1 +1,1 @@
-"""The machines: store, records, lifecycle, guest; knows nothing of argvs or printed text."""
+"""The machines: records, what is on disk, life, guest; knows nothing of argvs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from stat import S_ISREG
 
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import os
 from errno import ENOTDIR
 
 from fake_smolvm import variables
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class Paths:
     def guest_root(self, name: str) -> str:
         """The folder that is `/` inside the machine; it need not exist."""
         return os.path.join(self.machine_dir(name), "root")
+
+    def start_locks(self, name: str) -> list[str]:
+        """Return the files that a start locks: the machine's own, and the one of all machines."""
+        return [
+            os.path.join(folder, "start.lock") for folder in (self.machine_dir(name), self.state)
+        ]
 
     def make_state(self) -> None:
         """Make the state folder (mode 0700).
@@ -129,11 +135,6 @@ def read_small(path: str) -> bytes:
         return os.read(file, _SMALL)
     finally:
         os.close(file)
-
-
-def os_error_text(error: OSError) -> str:
-    """An operating system error as Rust prints it: `No such file or directory (os error 2)`."""
-    return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
 
 
 def _folder_error_text(error: OSError) -> str:

@@ -34,7 +34,7 @@ class Record:
     """As last written; `lifecycle.state_of` looks at the process too."""
     pid: int | None = None
     pid_start_time: str | None = None
-    """Tells the process from a later one with the same number; see `lifecycle.Process`."""
+    """Tells the process from a later one with the same number; see `process.Process`."""
     cpus: int = DEFAULT_CPUS
     mem: int = DEFAULT_MEMORY_MIB
     """MiB."""
@@ -99,6 +99,10 @@ class Record:
             if field not in fields:
                 raise ValueError(f"missing field `{field}`")
         return record
+
+    def become(self, other: Record) -> None:
+        """Take every field of another record, defaults as well."""
+        self.__dict__ = dict(other.__dict__)
 
     def to_row(self) -> dict[str, Any]:
         """The fields that differ from their default, fit for JSON."""

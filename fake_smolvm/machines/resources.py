@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import os_error_text, read_small
+from fake_smolvm.errors import CommandError, os_error_text
+from fake_smolvm.machines.paths import read_small
 from fake_smolvm.machines.record import DEFAULT_OVERLAY_GIB, DEFAULT_STORAGE_GIB
 
 TYPE_CHECKING = False

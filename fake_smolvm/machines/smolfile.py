@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 
-from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.rust.std import WHITE_SPACE
 
@@ -296,9 +295,9 @@ def described(value: Any) -> str:
         shown = repr(value) if value == value else "NaN"  # noqa: PLR0124
         return f"floating point `{shown}`"
     if isinstance(value, str):
-        from fake_smolvm.machines.names import quoted
+        from fake_smolvm.rust.std import debug
 
-        return f"string {quoted(value)}"
+        return f"string {debug(value)}"
     return "sequence" if isinstance(value, list) else "map"
 
 

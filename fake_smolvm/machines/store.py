@@ -16,9 +16,8 @@ import os
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from stat import S_ISREG
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.fastjson import dumps, loads
-from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.machines.record import Record
 
 TYPE_CHECKING = False

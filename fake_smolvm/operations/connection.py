@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of, end
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.store import Store
 
@@ -11,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.guest.images import Image
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.lifecycle import Process
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
 
 DEFAULT_MACHINE = "default"
@@ -61,7 +62,7 @@ def connect(paths: Paths, store: Store, name: str | None) -> Process:
     """
     label = DEFAULT_MACHINE if name is None else name
     look_up(paths, label)
-    process = lifecycle.agent(paths, label)
+    process = agent_of(paths, label)
     if process is not None:
         return process
     record = find(store, label)
@@ -82,7 +83,7 @@ def recover(host: Host, paths: Paths, store: Store, record: Record) -> None:
     """End the process of a machine that does not answer, and say so."""
     process = lifecycle.process_of(record)
     if process is not None:
-        lifecycle.end(paths, record.name, process)
+        end(paths, record.name, process)
     lifecycle.set_stopped(store, record.name)
     host.out(
         f"Machine '{record.name}' is unreachable (PID {record.pid or 0} alive but agent "

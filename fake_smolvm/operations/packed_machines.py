@@ -13,6 +13,8 @@ from fake_smolvm.errors import CommandError
 from fake_smolvm.fastjson import dumps, loads
 from fake_smolvm.guest import kinds
 from fake_smolvm.machines import lifecycle, resources
+from fake_smolvm.machines.agent import agent_of, end
+from fake_smolvm.machines.boot import begin_boot
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.record import Record
 from fake_smolvm.machines.store import Store
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from fake_smolvm.artifacts.format import Footer
     from fake_smolvm.artifacts.manifest import Manifest
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.lifecycle import Process
+    from fake_smolvm.machines.process import Process
 
 _SHELL = "/bin/sh"
 
@@ -152,11 +154,11 @@ def run_once(packed: Packed, matches: Matches) -> int:
     record = packed.record(name, matches)
     try:
         packed.fill_root(record)
-        with lifecycle.begin_boot(paths, name, virtual=True) as boot:
+        with begin_boot(paths, name, virtual=True) as boot:
             process = boot.run()
             packed.say(f"forked VM process with PID {process.pid}")
             code = execute(packed, record, process, matches)
-            lifecycle.end(paths, name, process)
+            end(paths, name, process)
     finally:
         lifecycle.remove_data(paths, name)
     return code
@@ -192,7 +194,7 @@ def start(packed: Packed, matches: Matches) -> None:
     daemon = Daemon(packed)
     paths, name = packed.paths, daemon.name
     known = daemon.record()
-    process = None if known is None else lifecycle.agent(paths, name)
+    process = None if known is None else agent_of(paths, name)
     if process is not None:
         packed.host.out(f"Daemon already running (PID: {process.pid})\n")
         return
@@ -200,7 +202,7 @@ def start(packed: Packed, matches: Matches) -> None:
     if not os.path.isdir(paths.guest_root(name)):
         packed.fill_root(record)
     Store(paths).remove(name)  # Makes the store: without one a machine's process ends.
-    with lifecycle.begin_boot(paths, name, virtual=packed.host.in_process) as boot:
+    with begin_boot(paths, name, virtual=packed.host.in_process) as boot:
         process = boot.run()
         record.pid, record.pid_start_time = process.pid, process.start_time
         daemon.write(record)
@@ -217,7 +219,7 @@ def stop(packed: Packed) -> None:
         return
     process = lifecycle.process_of(record)
     if process is not None:
-        lifecycle.end(packed.paths, daemon.name, process)
+        end(packed.paths, daemon.name, process)
     daemon.forget()
     packed.host.out("Daemon stopped\n")
 
@@ -243,7 +245,7 @@ def run_in_started(packed: Packed, matches: Matches) -> int:
     """Run a command, or a shell, in the program's own machine; give its exit code."""
     daemon = Daemon(packed)
     record = daemon.record()
-    process = None if record is None else lifecycle.agent(packed.paths, daemon.name)
+    process = None if record is None else agent_of(packed.paths, daemon.name)
     if record is None or process is None:
         raise failed("daemon exec", "daemon is not running. Start it with: <binary> start")
     if matches.command == ("shell",):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import Paths
-from fake_smolvm.machines.registry import (
+from fake_smolvm.machines.references import (
     DEFAULT_TAG,
     InvalidReferenceError,
     Reference,
     host_of,
     unreachable,
 )
-from fake_smolvm.machines.settings import Settings, SettingsFile
+from fake_smolvm.machines.user_settings import Settings, SettingsFile
 from fake_smolvm.operations.log import warning
 
 TYPE_CHECKING = False

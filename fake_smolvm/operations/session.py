@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError
+from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.guest import kinds
 from fake_smolvm.guest.protocol import KILLED, ConnectionLostError, SpawnError
 from fake_smolvm.machines.hazards import note
-from fake_smolvm.machines.paths import os_error_text
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, connect, open_state
 
 TYPE_CHECKING = False
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     from fake_smolvm.guest.protocol import Guest
     from fake_smolvm.host import Host
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
     from fake_smolvm.machines.store import Store
 

@@ -6,6 +6,7 @@ import os
 
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines import lifecycle, resources
+from fake_smolvm.machines.boot import begin_boot
 from fake_smolvm.operations.connection import pull, recover
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ def start(host: Host, paths: Paths, store: Store, record: Record) -> None:
     without_layers = _unpack_artifact(paths, record)
     try:
         resources.check(record, host.err)
-        boot = lifecycle.begin_boot(paths, name, virtual=host.in_process)
+        boot = begin_boot(paths, name, virtual=host.in_process)
     except CommandError as error:
         raise CommandError(f"agent operation failed: start machine: {error.message}") from None
     with boot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of, end
 from fake_smolvm.operations.connection import DEFAULT_MACHINE, look_up, recover
 
 TYPE_CHECKING = False
@@ -25,9 +26,9 @@ def stop(host: Host, paths: Paths, store: Store, name: str | None) -> None:
         host.out(f"Stopped machine: {label}\n")
     elif state == "running":
         host.out(f"Stopping machine '{label}'...\n")
-        process = lifecycle.agent(paths, label)
+        process = agent_of(paths, label)
         if process is not None:
-            lifecycle.end(paths, label, process)
+            end(paths, label, process)
         lifecycle.set_stopped(store, label)
         host.out(f"Stopped machine: {label}\n")
     else:
@@ -37,11 +38,11 @@ def stop(host: Host, paths: Paths, store: Store, name: str | None) -> None:
 def _stop_unrecorded(host: Host, paths: Paths, name: str | None) -> None:
     label = DEFAULT_MACHINE if name is None else name
     look_up(paths, label)
-    process = lifecycle.agent(paths, label)
+    process = agent_of(paths, label)
     if name is None or process is not None:
         host.out(f"Stopping machine '{label}'...\n")
         if process is not None:
-            lifecycle.end(paths, label, process)
+            end(paths, label, process)
         host.out(f"Machine '{label}' stopped\n")
         return
     from fake_smolvm.machines.hazards import note

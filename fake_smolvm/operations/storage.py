@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
+from fake_smolvm.machines.boot import begin_boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ def boot_if_stopped(host: Host, paths: Paths, record: Record, notice: str) -> No
 
     Raises CommandError when it could not.
     """
-    if lifecycle.agent(paths, record.name) is None:
+    if agent_of(paths, record.name) is None:
         host.err(notice)
-        with lifecycle.begin_boot(paths, record.name, virtual=True):
+        with begin_boot(paths, record.name, virtual=True):
             pass
 
 

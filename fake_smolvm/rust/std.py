@@ -1,4 +1,4 @@
-"""What Rust's standard library calls white space, and its numbers of many digits."""
+"""What Rust's standard library calls white space, its numbers of many digits, its debug format."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ WHITE_SPACE = (
     "\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 """What Rust calls white space; Python has four more."""
+
+_ESCAPES = {"\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 def is_at_most(digits: str, highest: int) -> bool:
@@ -17,3 +19,18 @@ def is_at_most(digits: str, highest: int) -> bool:
 def fits(digits: str, highest: int) -> bool:
     """Tell whether ASCII digits are no longer than `highest`, nor a larger number."""
     return len(digits) <= len(str(highest)) and int(digits) <= highest
+
+
+def debug(text: str) -> str:
+    """Return `text` in double quotes, escaped as Rust's debug format does."""
+    return '"' + "".join([_ESCAPES.get(letter) or _visible(letter) for letter in text]) + '"'
+
+
+def _visible(letter: str) -> str:
+    if letter.isascii():
+        return letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}"
+    from unicodedata import category
+
+    # Rust also escapes what combines with the character before it.
+    hidden = not letter.isprintable() or category(letter) in ("Mn", "Me")
+    return f"\\u{{{ord(letter):x}}}" if hidden else letter

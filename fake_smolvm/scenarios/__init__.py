@@ -42,7 +42,8 @@ import time
 from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
 from fake_smolvm.host import KilledError
-from fake_smolvm.machines import given, lifecycle
+from fake_smolvm.machines import given
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.paths import Paths
 
 TYPE_CHECKING = False
@@ -407,7 +408,7 @@ def _happen(fault: Fault, paths: Paths, machine: str | None, host: Host) -> int 
     if fault.delay_seconds:
         _wait(fault.delay_seconds, host)
     if fault.kill_machine and machine is not None:
-        process = lifecycle.agent(paths, machine)
+        process = agent_of(paths, machine)
         if process is not None:
             process.kill()
     host.out(_filled(fault.stdout, fault, machine))

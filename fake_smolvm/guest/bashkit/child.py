@@ -21,7 +21,7 @@ from fake_smolvm.guest.bashkit.frames import (
 from fake_smolvm.guest.bashkit.output import Output
 from fake_smolvm.guest.bashkit.run import Run
 from fake_smolvm.guest.protocol import ConnectionLostError
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Test:
         self.guest_command = ask
 
 
-class _Kept(lifecycle.Process):
+class _Kept(Process):
     """A virtual process, as another process sees it: its agent's file, and its own parent."""
 
     def __init__(self, paths: Paths, name: str, pid: int, client: int) -> None:

@@ -8,7 +8,7 @@ from stat import S_ISREG
 
 from fake_smolvm.guest import images
 from fake_smolvm.guest.files import files, identity_of
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.process import FIRST_VIRTUAL_PID, set_condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fake_smolvm.guest.egress import Reach
     from fake_smolvm.guest.root import Identity
     from fake_smolvm.guest.tree import GuestTree
-    from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
+    from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
     from fake_smolvm.scenarios import Answer, Scenario
 
@@ -165,8 +165,8 @@ class Inside:
         process = self.process
         if process is None:
             return
-        if process.pid >= lifecycle.FIRST_VIRTUAL_PID:
-            lifecycle.set_condition(process.pid, "frozen")
+        if process.pid >= FIRST_VIRTUAL_PID:
+            set_condition(process.pid, "frozen")
         else:
             from signal import SIGSTOP
 
@@ -174,7 +174,7 @@ class Inside:
 
     def locks(self) -> list[str]:
         """Return the files that whoever starts the machine holds locked meanwhile."""
-        return lifecycle.lock_files(self.paths, self.record.name)
+        return self.paths.start_locks(self.record.name)
 
     def note_background(self, argv: Sequence[str]) -> None:
         """Have `ps` show a command from now on, until the machine stops."""

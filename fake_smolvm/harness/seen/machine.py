@@ -64,8 +64,8 @@ class Machine:
 
     def kill(self) -> None:
         """Let the machine's process die now, as from outside smolvm (fake only)."""
-        from fake_smolvm.machines import lifecycle
+        from fake_smolvm.machines.agent import agent_of
 
-        process = lifecycle.agent(self._inspection.paths, self.name)
+        process = agent_of(self._inspection.paths, self.name)
         if process is not None:
             process.kill()

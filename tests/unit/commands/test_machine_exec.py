@@ -13,8 +13,9 @@ import pytest
 
 from fake_smolvm.entry import run
 from fake_smolvm.host import Host
-from fake_smolvm.machines import lifecycle
+from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.paths import Paths
+from fake_smolvm.machines.process import set_condition
 from fake_smolvm.scenarios import Scenario, provided
 
 if TYPE_CHECKING:
@@ -244,13 +245,13 @@ def test_many_execs_at_once_on_a_root_not_laid_out_yet(box: Box) -> None:
     ],
 )
 def test_a_machine_that_dies_meanwhile(box: Box, option: list[str], out: str, err: str) -> None:
-    process = lifecycle.agent(Paths({"HOME": str(box.fake.home)}), "box")
+    process = agent_of(Paths({"HOME": str(box.fake.home)}), "box")
     assert process is not None
 
     def die(argv: list[str], *_: object) -> tuple[int, bytes, bytes] | None:
         if argv != ["die"]:
             return None
-        lifecycle.set_condition(process.pid, "gone")
+        set_condition(process.pid, "gone")
         return 0, b"", b""
 
     said = box.fake(

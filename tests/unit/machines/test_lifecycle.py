@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.machines.lifecycle import Process
+from fake_smolvm.machines.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fake_smolvm.machines.registry import InvalidReferenceError, Reference, host_of, unreachable
+from fake_smolvm.machines.references import InvalidReferenceError, Reference, host_of, unreachable
 
 DIGEST = "sha256:" + "0a" * 32
 

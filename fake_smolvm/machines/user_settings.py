@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fake_smolvm.errors import CommandError
-from fake_smolvm.machines.paths import os_error_text
+from fake_smolvm.errors import CommandError, os_error_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
