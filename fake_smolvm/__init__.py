@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.seen.calls import Call, Calls
     from fake_smolvm.harness.seen.machine import Machine
     from fake_smolvm.harness.verdicts.hazards import SmolvmHazardWarning
-    from fake_smolvm.harness.verdicts.verdict import SandboxError
+    from fake_smolvm.harness.verdicts.life import SandboxError
     from fake_smolvm.scenarios import ScenarioError
 
 __all__ = [
@@ -37,7 +37,7 @@ _MODULES = {
     "Calls": "harness.seen.calls",
     "InProcessFixture": "harness.fixture",
     "Machine": "harness.seen.machine",
-    "SandboxError": "harness.verdicts.verdict",
+    "SandboxError": "harness.verdicts.life",
     "ScenarioError": "scenarios",
     "SmolvmFixture": "harness.fixture",
     "SmolvmHazardWarning": "harness.verdicts.hazards",

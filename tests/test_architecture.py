@@ -126,7 +126,6 @@ TIES = {
     # What a call is, what a timeline of calls is, which hazards are in them.
     ("fake_smolvm.harness.seen.timeline", "fake_smolvm.harness.seen.calls"),
     ("fake_smolvm.harness.words", "fake_smolvm.harness.verdicts.hazards"),
-    ("fake_smolvm.harness.stash", "fake_smolvm.harness.verdicts.verdict"),
 }
 
 
@@ -176,10 +175,6 @@ MOST_LINES = 400
 
 # Modules that are longer, each with the reason; the list only shrinks.
 LONG = {
-    "fake_smolvm.harness.cassettes.cassette": "to be cut",
-    "fake_smolvm.harness.in_process.thread_popen": "to be cut",
-    "fake_smolvm.harness.plugin": "to be cut",
-    "fake_smolvm.harness.cassettes.recorder": "to be cut",
     "fake_smolvm.scenarios": "to be cut",
     "smolvm_wrapper.commands": "to be cut",
 }

@@ -61,12 +61,12 @@ class SmolvmFixture:
         value that the test gives in its own run. Raises ValueError for what is no name (capitals,
         digits and `_`), has a meaning already, or stands for another value in this test.
         """
-        from fake_smolvm.harness.cassettes import naming, replayer
+        from fake_smolvm.harness.cassettes import naming, played
 
         naming.check_name(name, value, self.given)
         self.given[name] = value
         if self.mode == "replay":
-            replayer.bind(self._sandbox.folder, {name: value})
+            played.bind(self._sandbox.folder, {name: value})
 
     @property
     def binary(self) -> Path:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from fake_smolvm.harness import markers, stash, words
-from fake_smolvm.harness.cassettes import recorder, taping
+from fake_smolvm.harness.cassettes import raw_events, taping
 from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture, SteppedAside
+from fake_smolvm.harness.lives import lives_of
 from fake_smolvm.harness.on_path.sandbox import Sandbox
+from fake_smolvm.harness.options import run_of
 from fake_smolvm.harness.seen.inspection import Inspection
 from fake_smolvm.harness.settings import HOMES, Run, Wish, chosen, run_outside_pytest
-from fake_smolvm.harness.verdicts.verdict import SANDBOX, Life, lived
+from fake_smolvm.harness.verdicts.life import SANDBOX, Life
+from fake_smolvm.harness.verdicts.verdict import lived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,7 +169,7 @@ def in_process(
     wrong = markers.not_in_process(wish)
     if wrong is not None:
         pytest.fail(wrong, pytrace=False)
-    from fake_smolvm.harness.in_process import thread_popen
+    from fake_smolvm.harness.in_process import front
 
     settings, allowed = _asked_for(request.node, run, in_process=True)
     life = Life(markers.IN_PROCESS, request.node, request.config, allowed)
@@ -180,7 +183,7 @@ def in_process(
         # Only now: it would keep others from starting programs, also where this steps aside.
         fp = request.getfixturevalue("fp")
         with monkeypatch.context() as patches:
-            thread_popen.install(fixture, fp, patches)
+            front.install(fixture, fp, patches)
             with lived(life, fixture, list, inspection):
                 yield fixture
     finally:
@@ -196,7 +199,7 @@ def _wider(request: pytest.FixtureRequest) -> Life | None:
     found = next((one for one in wider if _asks_for(request, one)), None)
     if found is not None:
         request.getfixturevalue(found)
-    for life in reversed(stash.lives_of(request.config)):
+    for life in reversed(lives_of(request.config)):
         if life.name == SANDBOX or (found is not None and life.name in markers.WIDE):
             return life
     return None
@@ -209,7 +212,7 @@ def _asks_for(request: pytest.FixtureRequest, name: str) -> bool:
 
 
 def _in_process_answers(config: pytest.Config) -> bool:
-    return any(life.name == markers.IN_PROCESS for life in stash.lives_of(config))
+    return any(life.name == markers.IN_PROCESS for life in lives_of(config))
 
 
 def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
@@ -217,7 +220,7 @@ def _other_smolvm(request: pytest.FixtureRequest) -> str | None:
     for name in (markers.ON_PATH, *markers.WIDE):
         if _asks_for(request, name):
             return name
-    has_block = any(life.name == SANDBOX for life in stash.lives_of(request.config))
+    has_block = any(life.name == SANDBOX for life in lives_of(request.config))
     return SANDBOX if has_block else None
 
 
@@ -266,7 +269,7 @@ def _of_a_block(wish: Wish, binary: str | None, allows: Mapping[str, str]) -> tu
     nodes = [] if config is None else config.stash[stash.NODES]
     node = nodes[-1] if nodes else None
     try:
-        run = run_outside_pytest() if config is None else stash.run_of(config)
+        run = run_outside_pytest() if config is None else run_of(config)
         suite = run.allowed
         if node is not None:
             said = markers.wish_of(node)
@@ -351,7 +354,7 @@ def _end_recording(sandbox: Sandbox, write: Callable[[], None] | Literal[False])
 
 
 def _put_on_path(sandbox: Sandbox, settings: Settings) -> None:
-    (sandbox.folder / recorder.RECORDING_FOLDER).mkdir()
+    (sandbox.folder / raw_events.RECORDING_FOLDER).mkdir()
     if settings.binary is not None:
         sandbox.put_on_path(
             "cassettes.recorder", settings.binary, settings.version, record=settings.record

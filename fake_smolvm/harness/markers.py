@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from fake_smolvm.harness import words
+from fake_smolvm.harness.options import MODES
 from fake_smolvm.harness.settings import HOMES, Wish
-from fake_smolvm.harness.stash import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

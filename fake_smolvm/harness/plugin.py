@@ -6,14 +6,20 @@ that a run without these fixtures does not need.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm import variables
+from fake_smolvm.harness.lives import LIVES, lives_of
+from fake_smolvm.harness.options import (
+    MODES,
+    mode_of,
+    pytest_addoption,  # noqa: F401  a hook
+    run_of,
+    says_more,
+)
 from fake_smolvm.harness.stash import (
     ALLOWANCES,
     CONFIGS,
@@ -21,9 +27,6 @@ from fake_smolvm.harness.stash import (
     FIXTURE,
     GUARDED,
     LATER,
-    LIVES,
-    MODE_VARIABLE,
-    MODES,
     NODES,
     OF_AN_ATTEMPT,
     OURS,
@@ -36,10 +39,7 @@ from fake_smolvm.harness.stash import (
     WRONG,
     XFAILED,
     is_ours,
-    lives_of,
-    mode_of,
     passed,
-    run_of,
 )
 
 if TYPE_CHECKING:
@@ -48,59 +48,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
-    from fake_smolvm.harness.verdicts.verdict import Life
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
-    group = parser.getgroup("smolvm", "smolvm: fake, real or replayed")
-    group.addoption(
-        "--smolvm",
-        choices=MODES,
-        help="what the fixture `smolvm` puts on PATH: the fake (default), the real binary, the "
-        "real one where there is one (auto), or a recording of it (replay); also as marker "
-        f"smolvm(mode), ${MODE_VARIABLE} and ini `smolvm`, in this order after the marker",
-    )
-    group.addoption(
-        "--smolvm-cli",
-        metavar="VERSION",
-        help="which smolvm the fake is, and the real one must be; also as marker "
-        "smolvm(cli=...) and ini `smolvm_cli`; for the fake alone also $" + variables.VERSION,
-    )
-    group.addoption(
-        "--smolvm-binary",
-        metavar="PATH",
-        help="the real smolvm; else $SMOLVM_BINARY, else the first on PATH",
-    )
-    group.addoption(
-        "--smolvm-record",
-        choices=("none", "rewrite"),
-        default="none",
-        help="rewrite: record every test that passes, in place of its cassette",
-    )
-    group.addoption(
-        "--smolvm-report", metavar="FILE", help="write a page (HTML) with each test's timeline"
-    )
-    parser.addini("smolvm", f"default of --smolvm: {', '.join(MODES)}", default="fake")
-    parser.addini("smolvm_cli", "default of --smolvm-cli", default="")
-    parser.addini(
-        "smolvm_home",
-        "`sandbox` (a HOME of its own for each test) or `keep` (only smolvm itself gets one)",
-        default="sandbox",
-    )
-    parser.addini(
-        "smolvm_cli_versions",
-        "smolvm versions whose command line argv_snapshot checks every argv against",
-        type="args",
-        default=[],
-    )
-    parser.addini(
-        "smolvm_allows",
-        "what the whole suite may walk into, one a line: `H3: reason`, `leak: reason`, "
-        "`unused: reason`",
-        type="linelist",
-        default=[],
-    )
+    from fake_smolvm.harness.verdicts.life import Life
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -119,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     mode, said_by = mode_of(config)
     if mode not in MODES:
         raise pytest.UsageError(f"{said_by}: smolvm mode {mode!r} is none of {', '.join(MODES)}")
-    if mode in ("real", "auto") or _says_more(config):
+    if mode in ("real", "auto") or says_more(config):
         from fake_smolvm.harness.settings import chosen, find_binary
 
         run = run_of(config)
@@ -384,18 +332,6 @@ def _explain_scope(error: BaseException) -> None:
                     f"the same for the whole {wider.removeprefix('smolvm_')}"
                 )
                 return
-
-
-def _says_more(config: pytest.Config) -> bool:
-    """Tell whether there is anything to check beside the mode."""
-    ini = ("smolvm_allows", "smolvm_cli", "smolvm_cli_versions")
-    return bool(
-        any(config.getini(name) for name in ini)
-        or config.getini("smolvm_home") != "sandbox"
-        or config.getoption("smolvm_cli") is not None
-        or config.getoption("smolvm_binary") is not None
-        or os.environ.get(variables.VERSION)
-    )
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +10,7 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.fixture import SmolvmFixture
     from fake_smolvm.harness.settings import Run
     from fake_smolvm.harness.verdicts.allowances import Allowances
-    from fake_smolvm.harness.verdicts.verdict import Life
 
-MODES = ("fake", "real", "auto", "replay")
-MODE_VARIABLE = "PYTEST_SMOLVM"
 OURS = ("smolvm", "fake_smolvm", "smolvm_class", "smolvm_module", "smolvm_session")
 """The fixtures that give a `smolvm`."""
 PROPERTY = "smolvm calls"
@@ -51,8 +47,6 @@ OF_AN_ATTEMPT = [FAILED, SKIPPED, XFAILED, PASSED, FIXTURE, STORY, TIMELINE, LAT
 
 CONFIGS: list[pytest.Config] = []
 """The runs that are under way: more than one where a test runs pytest in its own process."""
-LIVES: list[Life] = []
-"""The fixtures that are alive, the newest last."""
 
 PLUGIN = "fake_smolvm.harness.plugin"
 
@@ -73,25 +67,3 @@ def passed(item: pytest.Item) -> bool:
     """Tell whether this attempt at a test came to its end and, as far as known, failed nowhere."""
     stash = item.stash
     return stash.get(PASSED, False) and not any(key in stash for key in (FAILED, SKIPPED, XFAILED))
-
-
-def lives_of(config: pytest.Config) -> list[Life]:
-    """Return the fixtures of this run that are alive, the newest last."""
-    return [life for life in LIVES if life.config is config]
-
-
-def mode_of(config: pytest.Config) -> tuple[str, str]:
-    """Return the mode of the run, and who says so."""
-    option, variable = config.getoption("smolvm"), os.environ.get(MODE_VARIABLE)
-    if option:
-        return str(option), "--smolvm"
-    return (variable, f"${MODE_VARIABLE}") if variable else (config.getini("smolvm"), "ini smolvm")
-
-
-def run_of(config: pytest.Config) -> Run:
-    """Return what the run is told; raise pytest.UsageError if that cannot be done."""
-    if RUN not in config.stash:
-        from fake_smolvm.harness import settings
-
-        config.stash[RUN] = settings.run_of(config, mode_of(config)[0])
-    return config.stash[RUN]

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fake_smolvm.harness.cassettes import file_names
-from fake_smolvm.harness.cassettes.cassette import (
-    Cassette,
-    CassetteError,
-    Look,
-    Output,
-    RecordedCall,
-    WrittenFile,
-)
+from fake_smolvm.harness.cassettes.cassette import Cassette, CassetteError
+from fake_smolvm.harness.cassettes.recorded import Look, Output, RecordedCall, WrittenFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -332,6 +332,8 @@ def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
             assert ours <= {
                 "fake_smolvm.grammars",
                 "fake_smolvm.harness",
+                "fake_smolvm.harness.lives",
+                "fake_smolvm.harness.options",
                 "fake_smolvm.harness.plugin",
                 "fake_smolvm.harness.stash",
                 "fake_smolvm.variables",

@@ -33,27 +33,25 @@ brackets.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
-from ast import literal_eval
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from signal import Signals
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fake_smolvm.harness import toml
+from fake_smolvm.harness.cassettes.cassette_table import DamagedError, Table, from_bytes
+from fake_smolvm.harness.cassettes.recorded import STREAMS, Look, Output, RecordedCall, WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
 FORMAT = 1
 LARGEST_BYTES = 64 * 1024 * 1024
 """Bytes of a cassette that are read; none that was recorded is as large."""
-STREAMS = ("stdout", "stderr")
 RECORD_IT = "record one with --smolvm=real --smolvm-record=rewrite"
 
 _HEAD = (
@@ -61,72 +59,11 @@ _HEAD = (
 )
 _TEXTS_OF_THE_HEAD = ("test", "source", "version", "sha256", "recorded")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
-_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
 _LARGEST_EXIT_CODE = 255
 
 
 class CassetteError(Exception):
     """A cassette that is missing, damaged, not to be trusted, or that cannot be written."""
-
-
-@dataclass
-class Output:
-    """Something written, by one call, at one moment."""
-
-    at: float
-    stream: str
-    """stdout or stderr."""
-    text: str
-    """Bytes that are no UTF-8 are surrogates."""
-
-
-@dataclass
-class WrittenFile:
-    """A file on the host that a call wrote or removed."""
-
-    path: str
-    """As typed, relative to the working directory of the call; absolute in a mounted folder."""
-    content: str | None
-    """None if it was removed, or is too large to be kept."""
-    size: int | None = None
-    sha256: str | None = None
-    executable: bool = False
-    folder: bool = False
-
-    @property
-    def removed(self) -> bool:
-        """Whether it is not there any more."""
-        return self.content is None and self.sha256 is None and not self.folder
-
-
-@dataclass
-class RecordedCall:
-    """One call, as recorded or as to be played."""
-
-    argv: list[str]
-    started: float = 0.0
-    seconds: float | None = None
-    exit: int | None = None
-    signal: str | None = None
-    killed: str | None = None
-    stdin: str | None = None
-    stdin_ended: bool = False
-    output: list[Output] = field(default_factory=list)
-    files: list[WrittenFile] = field(default_factory=list)
-
-
-@dataclass
-class Look:
-    """What a test saw when it looked at a machine itself."""
-
-    after: int
-    """Calls that had begun."""
-    asked: list[str]
-    """The method of `Inspection`, and its arguments."""
-    answer: str | None = None
-    """JSON, or the text of a file."""
-    failed: str | None = None
-    """The error instead: `LookupError: why`."""
 
 
 @dataclass
@@ -194,17 +131,13 @@ class Cassette:
             raise CassetteError(f"{path} cannot be read: {error.strerror}") from None
         try:
             if len(raw) > LARGEST_BYTES:
-                raise _DamagedError(f"it has more than {LARGEST_BYTES // 1024**2} MB")  # noqa: TRY301
+                raise DamagedError(f"it has more than {LARGEST_BYTES // 1024**2} MB")  # noqa: TRY301
             return _cassette(tomllib.loads(raw.decode()))
         except RecursionError:
             why = "it is nested too deeply"
-        except (ValueError, _DamagedError) as error:
+        except (ValueError, DamagedError) as error:
             why = str(error)
         raise CassetteError(f"{path} {why}" if why.startswith("has") else _not_one(path, why))
-
-
-class _DamagedError(Exception):
-    """What is wrong with a cassette, in words."""
 
 
 def _not_one(path: Path, why: str) -> str:
@@ -225,27 +158,6 @@ def _replace_file(path: Path, data: bytes) -> None:
         with suppress(OSError):
             new.unlink()
         raise
-
-
-def map_text(call: RecordedCall, change: Callable[[str], str]) -> RecordedCall:
-    """Return a call with every text in it changed."""
-    return replace(
-        call,
-        argv=[change(word) for word in call.argv],
-        stdin=None if call.stdin is None else change(call.stdin),
-        output=[replace(part, text=change(part.text)) for part in call.output],
-        files=[
-            replace(
-                file,
-                path=change(file.path),
-                content=None if file.content is None else change(file.content),
-            )
-            for file in call.files
-        ],
-    )
-
-
-# --- writing ---
 
 
 def _written(call: RecordedCall) -> str:
@@ -292,37 +204,34 @@ def _text(key: str, text: str) -> dict[str, str]:
     return {key: text} if _is_utf8(text) else {f"{key}_bytes": repr(_encode(text))}
 
 
-# --- reading ---
-
-
 def _cassette(data: Mapping[str, Any]) -> Cassette:
-    table = _Table(data, "the head")
+    table = Table(data, "the head")
     if "format" in data and data["format"] != FORMAT:
-        raise _DamagedError(f"has format {str(data['format'])[:40]}, not {FORMAT}")
+        raise DamagedError(f"has format {str(data['format'])[:40]}, not {FORMAT}")
     table.required("format", int, "a whole number")
     head = {key: table.required(key, str, "a text") for key in _TEXTS_OF_THE_HEAD}
     if not _VERSION.fullmatch(head["version"]):
-        raise _DamagedError(f"version = {head['version'][:40]!r} is no version, such as 0.8.0")
+        raise DamagedError(f"version = {head['version'][:40]!r} is no version, such as 0.8.0")
     if head["source"] not in ("real", "fake"):
-        raise _DamagedError(f"source = {head['source'][:40]!r} is neither real nor fake")
+        raise DamagedError(f"source = {head['source'][:40]!r} is neither real nor fake")
     calls = [_call(one) for one in table.tables("call", "call")]
     looks = [_look(one) for one in table.tables("look", "look")]
     names = table.texts("names") or []
     if not all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for name in names):
-        raise _DamagedError("names in the head holds what is no name, such as RUN")
+        raise DamagedError("names in the head holds what is no name, such as RUN")
     table.nothing_else()
     return Cassette(**head, calls=calls, looks=looks, names=names)
 
 
-def _call(table: _Table) -> RecordedCall:
+def _call(table: Table) -> RecordedCall:
     argv = table.texts("argv")
     in_bytes = table.texts("argv_bytes")
     if argv is None:
         if in_bytes is None:
-            raise _DamagedError(f"{table.where} has no argv")
-        argv = [_from_bytes(word, table.where) for word in in_bytes]
+            raise DamagedError(f"{table.where} has no argv")
+        argv = [from_bytes(word, table.where) for word in in_bytes]
     if any("\0" in word for word in argv):
-        raise _DamagedError(f"argv of {table.where} holds what no command line can: a NUL")
+        raise DamagedError(f"argv of {table.where} holds what no command line can: a NUL")
     call = RecordedCall(
         argv=argv,
         started=table.seconds("started") or 0.0,
@@ -337,23 +246,23 @@ def _call(table: _Table) -> RecordedCall:
     )
     table.nothing_else()
     if call.exit is None and call.signal is None and call.killed is None:
-        raise _DamagedError(f"{table.where} has no end: neither exit nor signal nor killed")
+        raise DamagedError(f"{table.where} has no end: neither exit nor signal nor killed")
     if call.signal is not None and (call.exit is not None or call.killed is not None):
-        raise _DamagedError(f"{table.where} has two ends: signal, and exit or killed")
+        raise DamagedError(f"{table.where} has two ends: signal, and exit or killed")
     return call
 
 
-def _output(table: _Table) -> Output:
+def _output(table: Table) -> Output:
     said = {stream: text for stream in STREAMS if (text := table.text(stream)) is not None}
     at = table.seconds("at")
     if len(said) != 1 or at is None:
-        raise _DamagedError(f"{table.where} is to have at, and stdout or stderr")
+        raise DamagedError(f"{table.where} is to have at, and stdout or stderr")
     table.nothing_else()
     ((stream, text),) = said.items()
     return Output(at, stream, text)
 
 
-def _file(table: _Table) -> WrittenFile:
+def _file(table: Table) -> WrittenFile:
     path = table.text("path")
     content = table.text("content")
     size = table.whole_number("size")
@@ -363,112 +272,23 @@ def _file(table: _Table) -> WrittenFile:
     )
     ways = [content is not None, sha256 is not None, table.switch("removed"), file.folder]
     if not path or "\0" in path:
-        raise _DamagedError(f"{table.where} has no path")
+        raise DamagedError(f"{table.where} has no path")
     if ways.count(True) != 1 or (size is None) != (sha256 is None):
-        raise _DamagedError(
+        raise DamagedError(
             f"{table.where} is to have one of content, size with sha256, removed, and folder"
         )
     table.nothing_else()
     return file
 
 
-def _look(table: _Table) -> Look:
+def _look(table: Table) -> Look:
     after = table.whole_number("after")
     asked = table.texts("asked")
     look = Look(after or 0, asked or [], table.text("answer"), table.get("failed", str, "a text"))
     if after is None or not asked or (look.answer is None) == (look.failed is None):
-        raise _DamagedError(f"{table.where} is to have after, asked, and answer or failed")
+        raise DamagedError(f"{table.where} is to have after, asked, and answer or failed")
     table.nothing_else()
     return look
-
-
-class _Table:
-    """A table of a cassette, whose every key must be one that there is, of the right type."""
-
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
-        self._data = data
-        self._known: list[str] = []
-        self.where = where
-
-    def get(self, key: str, kind: type | tuple[type, ...], words: str) -> Any:
-        """Return what is there, or None."""
-        self._known.append(key)
-        found = self._data.get(key)
-        of_that_kind = isinstance(found, kind) and (kind is bool or not isinstance(found, bool))
-        if found is not None and not of_that_kind:
-            raise _DamagedError(f"{key} of {self.where} is not {words}: {str(found)[:40]}")
-        return found
-
-    def required(self, key: str, kind: type, words: str) -> Any:
-        if key not in self._data:
-            raise _DamagedError(f"{self.where} has no {key}")
-        return self.get(key, kind, words)
-
-    def switch(self, key: str) -> bool:
-        return bool(self.get(key, bool, "true or false"))
-
-    def whole_number(self, key: str, at_most: int = 1 << 62) -> int | None:
-        number: int | None = self.get(key, int, "a whole number")
-        if number is not None and not 0 <= number <= at_most:
-            raise _DamagedError(f"{key} of {self.where} is not from 0 to {at_most}: {number}")
-        return number
-
-    def seconds(self, key: str) -> float | None:
-        number = self.get(key, (int, float), "a number of seconds")
-        if number is None:
-            return None
-        if not 0 <= number < 1e9 or math.isnan(number):  # noqa: PLR2004  thirty years
-            raise _DamagedError(f"{key} of {self.where} is no time that a call can take: {number}")
-        return float(number)
-
-    def signal(self, key: str) -> str | None:
-        name: str | None = self.get(key, str, "the name of a signal")
-        if name is not None and name not in Signals.__members__:
-            raise _DamagedError(f"{key} of {self.where}: there is no signal {name[:40]!r} here")
-        return name
-
-    def text(self, key: str) -> str | None:
-        """Return a text that stands there plain, or as bytes."""
-        text: str | None = self.get(key, str, "a text")
-        in_bytes: str | None = self.get(f"{key}_bytes", str, "a text")
-        if in_bytes is None:
-            return text
-        if text is not None:
-            raise _DamagedError(f"{self.where} has {key} and {key}_bytes")
-        return _from_bytes(in_bytes, self.where)
-
-    def texts(self, key: str) -> list[str] | None:
-        found: list[str] | None = self.get(key, list, "a list of texts")
-        if found is not None and not all(isinstance(word, str) for word in found):
-            raise _DamagedError(f"{key} of {self.where} is not a list of texts: {str(found)[:40]}")
-        return found
-
-    def tables(self, key: str, word: str) -> list[_Table]:
-        found = self.get(key, list, "a list of tables") or []
-        if not all(isinstance(one, dict) for one in found):
-            raise _DamagedError(f"{key} of {self.where} is not a list of tables")
-        inside = "" if self.where == "the head" else f" of {self.where}"
-        return [_Table(one, f"{word} {n}{inside}") for n, one in enumerate(found, 1)]
-
-    def nothing_else(self) -> None:
-        unknown = [key for key in self._data if key not in self._known]
-        if unknown:
-            known = _in_words(self._known)
-            raise _DamagedError(f"{self.where} has {unknown[0][:40]!r}, which is none of {known}")
-
-
-def _in_words(known: Collection[str]) -> str:
-    return ", ".join(dict.fromkeys(key for key in known if not key.endswith("_bytes")))
-
-
-def _from_bytes(text: str, where: str) -> str:
-    if not _BYTES.fullmatch(text):
-        raise _DamagedError(f"{where} has bytes that are not written as Python does: {text[:40]}")
-    try:
-        data: bytes = literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError):
-        raise _DamagedError(f"{where} has bytes that Python does not read: {text[:40]}") from None
-    return _decode(data)
 
 
 def _is_utf8(text: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fake_smolvm.harness.cassettes.cassette import Look
+from fake_smolvm.harness.cassettes.recorded import Look
 from fake_smolvm.harness.on_path.journal import Journal
 from fake_smolvm.harness.seen.inspection import Inspection
 

@@ -14,17 +14,24 @@ import fcntl
 import os
 import signal
 import sys
-from ast import literal_eval
 from contextlib import suppress
 from difflib import SequenceMatcher, ndiff
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fake_smolvm.harness.cassettes.cassette import Cassette, CassetteError, RecordedCall, map_text
+from fake_smolvm.harness.cassettes.cassette import Cassette, CassetteError
 from fake_smolvm.harness.cassettes.host_files import OutsideError, OwnFolders
-from fake_smolvm.harness.cassettes.left_behind import may_mount, note_mounts, typed_files
-from fake_smolvm.harness.cassettes.naming import Bindings
+from fake_smolvm.harness.cassettes.left_behind import note_mounts, typed_files
+from fake_smolvm.harness.cassettes.played import (
+    LOCK,
+    NOT_RECORDED,
+    PLAYED_FOLDER,
+    bindings,
+    not_its_file,
+    write_bindings,
+)
+from fake_smolvm.harness.cassettes.recorded import RecordedCall, map_text
 from fake_smolvm.harness.on_path.inside import keep_inside
 from fake_smolvm.harness.on_path.journal import Head, Journal, surroundings
 from fake_smolvm.harness.on_path.secrets import masked_argv
@@ -33,20 +40,11 @@ from fake_smolvm.harness.seen.reading import read
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fake_smolvm.harness.cassettes.cassette import WrittenFile
-
-PLAYED_FOLDER = "played"
-BINDINGS = "bindings"
-"""A file in the sandbox: what the cassette's names stand for, as far as that is known."""
-NOT_RECORDED = "not-recorded"
-"""A file in the sandbox that holds, one after the other, what calls could not be answered."""
-TMP_PATH = "tmp_path"
-"""Among the bindings, the test's own temporary folder: no name has small letters."""
+    from fake_smolvm.harness.cassettes.naming import Bindings
+    from fake_smolvm.harness.cassettes.recorded import WrittenFile
 
 EXIT_NOT_RECORDED = 70
 """EX_SOFTWARE: no smolvm says that."""
-
-_LOCK = "replay.lock"
 _COMPARED_WORDS = 200
 """Words of two command lines that are compared to find the nearest; more takes too long."""
 
@@ -70,41 +68,6 @@ def main(folder: str, outside: Mapping[str, Sequence[str]], cassette: str) -> in
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
-
-
-def unplayed(folder: Path, cassette: Cassette) -> list[RecordedCall]:
-    """Give the recordings that no call asked for."""
-    return [
-        call
-        for number, call in enumerate(cassette.calls)
-        if not (folder / PLAYED_FOLDER / str(number)).exists()
-    ]
-
-
-def bind(folder: Path, values: Mapping[str, str]) -> None:
-    """Let names stand for values, besides those that do already."""
-    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _write_bound(folder, _bound(folder) | dict(values))
-
-
-def bindings(folder: Path, cassette: Cassette) -> Bindings:
-    """Return what the cassette's names stand for, as far as that is known."""
-    values = _bound(folder)
-    return Bindings(values, cassette.names, values.get(TMP_PATH, ""))
-
-
-def _bound(folder: Path) -> dict[str, str]:
-    try:
-        text = (folder / BINDINGS).read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
-        return {}
-    values: dict[str, str] = literal_eval(text)
-    return values
-
-
-def _write_bound(folder: Path, values: Mapping[str, str]) -> None:
-    (folder / BINDINGS).write_text(repr(dict(values)), encoding="utf-8", errors="surrogateescape")
 
 
 def _answer(
@@ -132,7 +95,7 @@ def _choose(folder: Path, cassette: Cassette, argv: list[str]) -> RecordedCall |
     """Find the recording to play, and take it; or say why there is none."""
     played = folder / PLAYED_FOLDER
     machines = [read(call.argv, cassette.version).machine for call in cassette.calls]
-    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
+    with open(folder / LOCK, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = bindings(folder, cassette)
         blocked: set[str] = set()
@@ -147,7 +110,7 @@ def _choose(folder: Path, cassette: Cassette, argv: list[str]) -> RecordedCall |
             elif found is not None:
                 (played / str(number)).touch()
                 known.values |= found
-                _write_bound(folder, known.values)
+                write_bindings(folder, known.values)
                 return map_text(call, known.fill)
             if machine is not None:
                 blocked.add(machine)
@@ -249,7 +212,7 @@ def _leave_files(
         real = os.path.realpath(os.path.join(cwd, file.path))
         in_mount = any(real.startswith(f"{host}/") for host in mounted)
         if file.path not in named and not in_mount:
-            raise OutsideError(_not_its_file(file, "smolvm " + " ".join(masked_argv(argv))))
+            raise OutsideError(not_its_file(file, "smolvm " + " ".join(masked_argv(argv))))
         place = own.place(os.path.join(cwd, file.path))
         place.check(file)
         places.append((file, place, in_mount))
@@ -260,28 +223,12 @@ def _leave_files(
             raise OutsideError(f"{place.path} cannot be written: {error.strerror}") from None
 
 
-def _not_its_file(file: WrittenFile, line: str) -> str:
-    return f"the cassette has {file.path} written or removed, which is no file of {line}"
-
-
 def _content(file: WrittenFile) -> bytes:
     if file.content is not None:
         return _encoded(file.content)
     return (
         f"a file of {file.size} bytes, SHA-256 {file.sha256}, too large for a cassette\n".encode()
     )
-
-
-def check_files(cassette: Cassette, path: Path) -> None:
-    """Raise CassetteError if a call has files that its argv cannot have had written."""
-    mounting = False
-    for call in cassette.calls:
-        line = read(call.argv, cassette.version)
-        mounting = mounting or may_mount(line)
-        for file in call.files:
-            if not mounting and file.path not in typed_files(line):
-                why = _not_its_file(file, "smolvm " + " ".join(masked_argv(call.argv)))
-                raise CassetteError(f"{path} is damaged, or was edited: {why}")
 
 
 def _end(call: RecordedCall) -> tuple[int, bytes]:

@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_smolvm.harness.cassettes import drawn, file_names, host_files, recorder, replayer, spawned
-from fake_smolvm.harness.cassettes.cassette import (
-    STREAMS,
-    Cassette,
-    CassetteError,
-    RecordedCall,
-    map_text,
-)
+from fake_smolvm.harness.cassettes import compiling, drawn, file_names, host_files, played, spawned
+from fake_smolvm.harness.cassettes.cassette import Cassette, CassetteError
 from fake_smolvm.harness.cassettes.looks import RecordedInspection, ReplayedInspection
 from fake_smolvm.harness.cassettes.naming import Names
+from fake_smolvm.harness.cassettes.recorded import STREAMS, RecordedCall, map_text
 from fake_smolvm.harness.seen.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fake_smolvm.harness.cassettes.cassette import Look
+    from fake_smolvm.harness.cassettes.recorded import Look
     from fake_smolvm.harness.on_path.sandbox import Sandbox
     from fake_smolvm.harness.seen.inspection import Inspection
     from fake_smolvm.harness.settings import Settings
@@ -109,16 +104,16 @@ def insert(request: pytest.FixtureRequest, sandbox: Sandbox, places: Mapping[str
     try:
         cassette = Cassette.load(path)
         _refuse_anothers(path, request.node)
-        replayer.check_files(cassette, path)
+        played.check_files(cassette, path)
     except CassetteError as error:
         wrong = str(error)
     if wrong:
         pytest.fail(wrong, pytrace=False)
     request.node.stash[PLAYED] = True
-    (sandbox.folder / replayer.PLAYED_FOLDER).mkdir()
+    (sandbox.folder / played.PLAYED_FOLDER).mkdir()
     known = {name: place for place, name in places.items()}
-    known |= {"TMP": tempfile.gettempdir(), replayer.TMP_PATH: request.node.stash.get(TMP_PATH, "")}
-    replayer.bind(sandbox.folder, known)
+    known |= {"TMP": tempfile.gettempdir(), played.TMP_PATH: request.node.stash.get(TMP_PATH, "")}
+    played.bind(sandbox.folder, known)
     sandbox.put_on_path("cassettes.replayer", str(path))
     return cassette
 
@@ -131,21 +126,21 @@ def seen_again(sandbox: Sandbox, cassette: Cassette) -> Inspection:
     """Return what shows a test the machines that it saw when it was recorded."""
 
     def fill(text: str) -> str:
-        return replayer.bindings(sandbox.folder, cassette).fill(text)
+        return played.bindings(sandbox.folder, cassette).fill(text)
 
     return ReplayedInspection(cassette.looks, sandbox, fill)
 
 
 def refused(sandbox: Sandbox) -> str:
     """Return, in words, what calls a replay could not answer; empty if there were none."""
-    path = sandbox.folder / replayer.NOT_RECORDED
+    path = sandbox.folder / played.NOT_RECORDED
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def not_played(sandbox: Sandbox, cassette: Cassette) -> list[str]:
     """Return what the replay of a test lacked or refused, in words."""
     complaints = [text] if (text := refused(sandbox)) else []
-    left = replayer.unplayed(sandbox.folder, cassette)
+    left = played.unplayed(sandbox.folder, cassette)
     if left:
         lines = [f"  {' '.join(['smolvm', *call.argv])}" for call in left]
         complaints.append("\n".join(["recorded, but never called:", *lines]))
@@ -211,7 +206,7 @@ def recording(sandbox: Sandbox, inspection: Inspection, *, record: bool) -> Iter
     if not record:
         yield Recording(inspection)
         return
-    recorder.announce(sandbox.folder / "bin" / "smolvm", sandbox.folder)
+    compiling.announce(sandbox.folder / "bin" / "smolvm", sandbox.folder)
     sandbox.note_executable()
     with drawn.watched(), spawned.watched(sandbox.bin / "smolvm") as started:
         yield Recording(RecordedInspection(inspection, sandbox), started)
@@ -231,7 +226,7 @@ def record(
     `given` are names that the test gave values itself.
     """
     path = cassette_path(request.node)
-    calls, missing = recorder.compiled(sandbox.folder, remembered.started)
+    calls, missing = compiling.compiled(sandbox.folder, remembered.started)
     if missing:
         what = "\n".join(f"  {why}" for why in missing)
         pytest.fail(

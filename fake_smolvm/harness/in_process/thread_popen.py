@@ -15,37 +15,35 @@ tiny process, which lives and dies with the thread, so that all that works by pr
 from __future__ import annotations
 
 import _thread
-import asyncio
 import contextlib
-import inspect
 import io
 import os
 import select
 import signal
-import stat
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from asyncio import unix_events
-from collections import deque
-from collections.abc import Iterator, MutableMapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from pytest_subprocess.process_dispatcher import FakePopenWrapper, ProcessDispatcher
-from pytest_subprocess.utils import Command
-
+from fake_smolvm.harness.in_process.body import Body, RealPopen
+from fake_smolvm.harness.in_process.streams import (
+    Input,
+    Output,
+    is_fed_by_others,
+    is_writable,
+    own_streams,
+)
+from fake_smolvm.harness.in_process.worker import KilledByCallerError, Worker, raise_in_thread
 from fake_smolvm.harness.on_path import handed, journal, starts
-from fake_smolvm.harness.on_path.starts import PROGRAM, File, Start, is_smolvm
 from fake_smolvm.host import Host, KilledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, MutableMapping
 
-    import pytest
-    from pytest_subprocess import FakeProcess
+    from fake_smolvm.harness.on_path.starts import File, Start
 
 _NO_SUCH_PIDS = count(1 << 23)
 """Above every number that Linux (4,194,304) or macOS (99,999) gives to a process."""
@@ -59,20 +57,9 @@ _MOMENT_SECONDS = 0.005
 
 _LONGEST_LINGER_SECONDS = 5.0
 """How long a call that is over leaves its stdin open to a caller that does nothing about it."""
-_FRAMES_OF_A_START = 16
-"""More than there are from asyncio to the step of Popen that this module does."""
 
 _PANIC = 101
 """Exit code of a Rust program whose output nobody reads, as `fake_smolvm.entry` has it."""
-
-_BODY = "read -r code; exit $code"
-
-
-if TYPE_CHECKING:
-    RealPopen = subprocess.Popen[Any]
-else:
-    # While any `fp` is active, `subprocess.Popen` is not a class.
-    RealPopen = handed.real_popen()
 
 
 class ThreadPopen(RealPopen):
@@ -86,7 +73,7 @@ class ThreadPopen(RealPopen):
     """What the journal knows a child by that is a thread."""
     _is_thread = False
     _outcome: int | None = None
-    _body: _Body | None = None
+    _body: Body | None = None
     _process_id: Any = None
     _asks_for_no_body = False
 
@@ -108,9 +95,9 @@ class ThreadPopen(RealPopen):
         pipes, rest = pipes_and_rest[:6], pipes_and_rest[6:]
         start = None
         as_parent = not (shell or preexec_fn or pass_fds or not close_fds)
-        if as_parent and _is_for_a_thread(rest) and not _is_fed_by_others(*pipes[:2]):
+        if as_parent and _is_for_a_thread(rest) and not is_fed_by_others(*pipes[:2]):
             start = self._understood(args, executable, cwd, env)
-        streams = None if start is None else _own_streams(pipes)
+        streams = None if start is None else own_streams(pipes)
         if start is None or streams is None:
             super()._execute_child(  # type: ignore[misc]
                 args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
@@ -123,7 +110,7 @@ class ThreadPopen(RealPopen):
         self.number = next(_NO_SUCH_PIDS)
         *_, self._starts_session, self._process_group = rest
         stdin, stdout, stderr = streams
-        self._stdout, self._stderr = _Output(stdout), _Output(stderr)
+        self._stdout, self._stderr = Output(stdout), Output(stderr)
         self._cancelled = threading.Event()
         self._over = _thread.allocate_lock()
         self._over.acquire()
@@ -137,9 +124,9 @@ class ThreadPopen(RealPopen):
         handed.watch(self, self.runner.notes)
         self.runner.keep_inside(start.env)
         self.runner.alive[self.number] = self
-        source = io.FileIO(stdin) if file is not None else _Input(stdin, self._note_read)
+        source = io.FileIO(stdin) if file is not None else Input(stdin, self._note_read)
         self._is_fed = pipes[1] != -1
-        self._thread = _Worker.do(lambda: self._live(start, source))
+        self._thread = Worker.do(lambda: self._live(start, source))
 
     def _understood(
         self, args: Any, executable: Any, cwd: Any, env: Mapping[Any, Any] | None
@@ -160,7 +147,7 @@ class ThreadPopen(RealPopen):
             try:
                 self._is_alive = True
                 self._be_the_child(*parts)
-            except _KilledByCallerError:
+            except KilledByCallerError:
                 arrived = True
             except KilledError:
                 pass
@@ -169,7 +156,7 @@ class ThreadPopen(RealPopen):
             # An exception that was sent before that is still to come, and must not come elsewhere.
             while self._cancelled.is_set() and not arrived:
                 time.sleep(_MOMENT_SECONDS)
-        except _KilledByCallerError:
+        except KilledByCallerError:
             pass
 
     def _be_the_child(self, start: Start, stdin: io.FileIO) -> None:
@@ -189,7 +176,7 @@ class ThreadPopen(RealPopen):
         reading = select.poll()
         reading.register(stdin, 0)
         while self.returncode is None and time.monotonic() < end:
-            if reading.poll(1) or not _is_writable(self.stdin):
+            if reading.poll(1) or not is_writable(self.stdin):
                 break
 
     def _code_of(self, start: Start, stdin: io.FileIO) -> int:
@@ -238,9 +225,9 @@ class ThreadPopen(RealPopen):
             return cast("int", self._process_id)
         with self._embodying:
             if self._body is None and self.returncode is None and not self._asks_for_no_body:
-                self._body = _Body(self._starts_session, self._process_group)
+                self._body = Body(self._starts_session, self._process_group)
                 if self._outcome is None:
-                    _Worker.do(self._watch_body)
+                    Worker.do(self._watch_body)
                 else:
                     self._body.end(self._outcome)
                     self._body.wait_without_reaping()
@@ -329,7 +316,7 @@ class ThreadPopen(RealPopen):
                 if not self._is_dead:
                     while not self._is_alive:
                         time.sleep(_MOMENT_SECONDS)  # its thread has not come to the point yet
-                    _raise_in_thread(self._thread)
+                    raise_in_thread(self._thread)
                     self._cancelled.set()
             self._end(-int(sig))
 
@@ -344,203 +331,9 @@ def _is_for_a_thread(rest: tuple[Any, ...]) -> bool:
     return not any(one is not None for one in ids) and umask < 0 and process_group in (-1, 0)
 
 
-def _is_fed_by_others(p2cread: int, p2cwrite: int) -> bool:
-    """Tell whether stdin is a pipe, and who has its other end is not this Popen.
-
-    asyncio, trio or another program then may meet a broken pipe where a process of its own would
-    still be starting: they get one.
-    """
-    if p2cread == -1:
-        return False
-    if p2cwrite == -1:
-        mode = os.fstat(p2cread).st_mode
-        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-    frame = inspect.currentframe()
-    for _ in range(_FRAMES_OF_A_START):
-        if frame is not None:
-            if frame.f_globals.get("__name__") == unix_events.__name__:
-                return True
-            frame = frame.f_back
-    return False
-
-
-def _is_writable(stream: Any) -> bool:
-    """Tell whether writing into a pipe would not block, nor be an error."""
-    try:
-        writing = select.poll()
-        writing.register(stream.fileno(), select.POLLOUT)
-        return bool(writing.poll(0))
-    except (OSError, ValueError):
-        return False  # closed
-
-
-def _own_streams(pipes: tuple[int, ...]) -> list[int] | None:
-    """Return the child's own stdin, stdout and stderr, as after a fork; None if one is closed."""
-    p2cread, _, _, c2pwrite, _, errwrite = pipes
-    streams: list[int] = []
-    try:
-        for inherited, given in enumerate((p2cread, c2pwrite, errwrite)):
-            streams.append(os.dup(inherited if given == -1 else given))
-    except OSError:
-        for stream in streams:
-            os.close(stream)
-        return None
-    return streams
-
-
 def _is_ignored(number: int) -> bool:
     """Tell whether a child would inherit that it ignores a signal; smolvm does not for Ctrl-C."""
     return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
-
-
-class _Body(RealPopen):
-    """A process that does nothing until it is told how to end."""
-
-    _is_gone = False
-
-    def __init__(self, starts_session: bool, process_group: int) -> None:
-        super().__init__(
-            ["smolvm", "-c", _BODY],
-            executable="/bin/sh",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,  # nothing is said there: it ends when the process does
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={},
-            restore_signals=False,
-            start_new_session=starts_session,
-            process_group=None if process_group == -1 else process_group,
-        )
-
-    def end(self, code: int) -> None:
-        """Have it end with that exit code, or by that signal (negative)."""
-        stdin = cast("BinaryIO", self.stdin)
-        with contextlib.suppress(OSError), stdin:
-            if self._is_gone:
-                pass  # and its process ID may be another's
-            elif code >= 0:
-                stdin.write(f"{code}\n".encode())
-            else:
-                # A shell cannot be taught to die of an interrupt that it was born to ignore.
-                deaf = -code == signal.SIGINT and signal.getsignal(-code) is signal.SIG_IGN
-                os.kill(self.pid, signal.SIGKILL if deaf else -code)
-
-    def wait_without_reaping(self) -> None:
-        """Return once it is over; that is then still to be seen by whoever waits for it."""
-        if self.stdout is not None:
-            with self.stdout:
-                self.stdout.read()
-        self._is_gone = True
-
-    def __del__(self, *_: Any, **__: Any) -> None:
-        # Whoever was given its process ID may have waited for it already.
-        self._internal_poll(_deadstate=sys.maxsize)  # type: ignore[attr-defined]
-
-
-class _Input(io.FileIO):
-    """A child's stdin, which tells of what is read."""
-
-    def __init__(self, descriptor: int, tell: Callable[[bytes, int], object]) -> None:
-        super().__init__(descriptor)
-        self._tell = tell
-        self._told = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._noted(super().read(-1 if size is None else size))
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = b""
-        limit = -1 if size is None else size
-        while not line.endswith(b"\n") and len(line) != limit:
-            byte = super().read(1)
-            if not byte:
-                break
-            line += byte
-        return self._noted(line)
-
-    def _noted(self, data: bytes) -> bytes:
-        if data:
-            kept = data[: max(journal.KEPT - self._told, 0)]
-            self._told += len(data)
-            self._tell(kept, len(data) - len(kept))
-        return data
-
-
-class _Worker:
-    """A thread that does one thing after the other: a new one for each child would take longer."""
-
-    _idle: ClassVar[list[_Worker]] = []
-
-    def __init__(self) -> None:
-        self._work: Callable[[], object] = int
-        self._has_work = _thread.allocate_lock()
-        self._has_work.acquire()
-        self._number = _thread.start_new_thread(self._live, ())
-
-    @classmethod
-    def do(cls, work: Callable[[], object]) -> int:
-        """Have a thread do `work`; give that thread's number."""
-        try:
-            worker = cls._idle.pop()
-        except IndexError:
-            worker = cls()
-        worker._work = work
-        worker._has_work.release()
-        return worker._number
-
-    def _live(self) -> None:
-        while True:
-            self._has_work.acquire()
-            self._work()
-            self._work = int
-            self._idle.append(self)
-
-
-# A fork takes no threads along.
-os.register_at_fork(after_in_child=_Worker._idle.clear)  # noqa: SLF001
-
-
-class _Output(io.RawIOBase):
-    """The writing end of one of a child's streams, which another thread may close at any moment."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._writing = _thread.allocate_lock()
-        self._gone = False
-        self.head = journal.Head()
-        """What the journal keeps of it."""
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
-
-    def write(self, data: Any) -> int:
-        with self._writing:
-            rest = memoryview(data)
-            self.head.add(rest)
-            while rest and not self._gone:
-                rest = rest[os.write(self._descriptor, rest) :]
-            if self._gone:
-                self._close_descriptor()
-                raise BrokenPipeError
-        return len(data)
-
-    def close(self) -> None:
-        # A writer that is blocked on a full pipe closes the descriptor itself when it gets on.
-        self._gone = True
-        if self._writing.acquire(blocking=False):
-            self._close_descriptor()
-            self._writing.release()
-
-    def _close_descriptor(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor != -1:
-            os.close(descriptor)
 
 
 class Runner(Protocol):
@@ -561,88 +354,3 @@ class Runner(Protocol):
 
     def run_command(self, argv: list[str], host: Host) -> int:
         """Run `smolvm` with these arguments."""
-
-
-class _SmolvmCommand(Command):
-    """Matches every command line of `smolvm` that the test itself has registered no answer for."""
-
-    __slots__ = ("_definitions",)
-
-    def __init__(self, definitions: Mapping[Command, object]) -> None:
-        super().__init__([PROGRAM])
-        self._definitions = definitions
-
-    def __eq__(self, other: object) -> bool:
-        return is_smolvm(other) and not any(
-            key is not self and key == other for key in self._definitions
-        )
-
-    __hash__ = Command.__hash__
-
-
-class _Always(deque[dict[Any, Any] | bool]):
-    """Never used up: `True` means "the real thing" to pytest-subprocess."""
-
-    def popleft(self) -> bool:
-        return True
-
-
-class _Front(type):
-    """Makes of `subprocess.Popen`, a class that can be derived from, a question to `fp`."""
-
-    front: type[ThreadPopen]
-
-    def __call__(cls, *positional: Any, **named: Any) -> Any:
-        is_front = cls is getattr(cls, "front", None)
-        if not is_front or not ProcessDispatcher.process_list:
-            return super().__call__(*positional, **named)
-        # pytest-subprocess takes one positional argument.
-        named.update(zip(_POPEN_PARAMETERS, positional, strict=False))
-        if "args" not in named:
-            return super().__call__(**named)  # which says what is missing
-        args = named.pop("args")
-        # Several look at it.
-        return ProcessDispatcher.dispatch(
-            list(args) if isinstance(args, Iterator) else args, **named
-        )
-
-
-_POPEN_PARAMETERS = list(inspect.signature(RealPopen.__init__).parameters)[1:]
-
-
-def install(runner: Runner, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have `smolvm` run by `runner` until `monkeypatch` undoes it; other programs really start."""
-    front: Any = _Front("Popen", (ThreadPopen,), {"runner": runner, "__module__": "subprocess"})
-    front.front = front
-    fp.allow_unregistered(True)
-    fp.definitions[_SmolvmCommand(fp.definitions)] = _Always((True,))
-    monkeypatch.setattr(
-        ProcessDispatcher,
-        "built_in_popen",
-        lambda args, **named: type.__call__(front, args, **named),
-    )
-    aliases = getattr(ProcessDispatcher, "_patched_popen_locations", ())
-    for module, name in [(subprocess, "Popen"), *aliases]:
-        if getattr(module, name, None) is FakePopenWrapper:
-            monkeypatch.setattr(module, name, front)
-    monkeypatch.setattr(
-        FakePopenWrapper, "__new__", lambda _, *args, **named: front(*args, **named)
-    )
-    create = asyncio.create_subprocess_exec
-
-    async def create_subprocess_exec(program: Any, *args: Any, **kwargs: Any) -> Any:
-        # pytest-subprocess takes no path objects here, asyncio does.
-        return await create(os.fspath(program), *map(os.fspath, args), **kwargs)
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", create_subprocess_exec)
-
-
-class _KilledByCallerError(KilledError):
-    """As it is raised in a child's thread from outside, wherever that thread happens to be."""
-
-
-def _raise_in_thread(thread: int) -> None:
-    import ctypes  # only now: it takes longer than most tests
-
-    number, error = ctypes.c_ulong(thread), ctypes.py_object(_KilledByCallerError)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, error)
