@@ -30,14 +30,22 @@ EXIT_CODE = "an exit code, 0 to 255"
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """Read a TOML file; raises ValueError, which names the path and says why."""
+    """Read a TOML file.
+
+    Raises:
+        ValueError: If it is wrong, with the path and why.
+    """
     import tomllib
 
     return _parsed(path, tomllib.loads)  # type: ignore[no-any-return]
 
 
 def read_json(path: str) -> Any:
-    """Read a JSON file; raises ValueError, which names the path and says why."""
+    """Read a JSON file.
+
+    Raises:
+        ValueError: If it is wrong, with the path and why.
+    """
     from fake_smolvm.fastjson import loads
 
     return _parsed(path, loads)
@@ -72,7 +80,8 @@ def _read(path: str) -> bytes:
 def check(data: object, fields: Mapping[str, str], what: str, required: Iterable[str] = ()) -> None:
     """Check that `data` is a table of `fields`, each of the kind that stands beside its name.
 
-    Raises ValueError, which names `what`, the key, and what may stand there.
+    Raises:
+        ValueError: If it is wrong, with `what`, the key, and what may stand there.
     """
     if not isinstance(data, dict):
         raise ValueError(f"{what} is {_shown(data)}, not a table")  # noqa: TRY004 - of a file

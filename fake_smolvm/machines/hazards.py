@@ -23,8 +23,9 @@ def note(paths: Paths, hazard: str, *, command: str, machine: str, consequence: 
     `hazard` is a number such as "H4", `consequence` what it does to this machine on the real one.
     Never put the value of an environment variable into `consequence`.
 
-    Raises OSError, with the path, for a journal that cannot be written: a hazard that nobody hears
-    of is a test that passes and proves nothing. (Where nothing can be written, 0.8.0 fails too.)
+    Raises:
+        OSError: For a journal that cannot be written, with its path: a hazard that nobody hears of
+            is a test that passes and proves nothing. (There 0.8.0 fails too.)
     """
     line = dumps_line(
         {

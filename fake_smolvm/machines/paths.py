@@ -56,11 +56,11 @@ class Paths:
         return os.path.join(self.state, "hazards.jsonl")
 
     def machine_dir(self, name: str) -> str:
-        """The data directory of a machine; it need not exist."""
+        """Return the data directory of a machine; it need not exist."""
         return os.path.join(self.state, "vms", directory_name(name))
 
     def guest_root(self, name: str) -> str:
-        """The folder that is `/` inside the machine; it need not exist."""
+        """Return the folder that is `/` inside the machine; it need not exist."""
         return os.path.join(self.machine_dir(name), "root")
 
     def start_locks(self, name: str) -> list[str]:
@@ -72,7 +72,8 @@ class Paths:
     def make_state(self) -> None:
         """Make the state folder (mode 0700).
 
-        Raises CommandError, worded as 0.8.0 words a data directory that it cannot make.
+        Raises:
+            CommandError: If it cannot be made, in 0.8.0's words for a data directory.
         """
         if os.path.isdir(self.state):
             return
@@ -91,7 +92,8 @@ class Paths:
     def make_machine_dir(self, name: str) -> str:
         """Make the data directory of a machine and return it.
 
-        Raises CommandError when it cannot be made.
+        Raises:
+            CommandError: If it cannot be made.
         """
         if not self.has_home:
             raise CommandError(
@@ -109,11 +111,11 @@ class Paths:
         return folder
 
     def shown_data_dir(self, name: str) -> str:
-        """What 0.8.0 prints as a machine's data directory."""
+        """Return what 0.8.0 prints as a machine's data directory."""
         return os.path.join(self.shown_cache_dir(), "smolvm/vms", directory_name(name))
 
     def shown_cache_dir(self) -> str:
-        """What 0.8.0 takes for the user's cache directory."""
+        """Return what 0.8.0 takes for the user's cache directory."""
         chosen = self.env.get("XDG_CACHE_HOME", "")
         if chosen.startswith("/"):
             return chosen
@@ -121,14 +123,15 @@ class Paths:
 
 
 def directory_name(name: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a machine's name."""
+    """Return the first 16 hex digits of the SHA-256 of a machine's name."""
     return _sha256(os.fsencode(name))[:16]
 
 
 def read_small(path: str) -> bytes:
     """Read a file of a line or two; what is no file, a pipe perhaps, is not waited for.
 
-    Raises OSError.
+    Raises:
+        OSError: If it cannot be read.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -138,7 +141,7 @@ def read_small(path: str) -> bytes:
 
 
 def _folder_error_text(error: OSError) -> str:
-    """What Rust says of a folder that cannot be made: a file in its way is no directory."""
+    """Return what Rust says of a folder that cannot be made: a file in its way is no directory."""
     if isinstance(error, FileExistsError):
         error = NotADirectoryError(ENOTDIR, "")
     return os_error_text(error)

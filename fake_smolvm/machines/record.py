@@ -81,9 +81,10 @@ class Record:
 
     @classmethod
     def from_row(cls, row: object) -> Record:
-        """The record that `to_row` made `row` of; a field that is none is left out.
+        """Return the record that `to_row` made `row` of; a field that is none is left out.
 
-        Raises ValueError for what `to_row` never makes.
+        Raises:
+            ValueError: For what `to_row` never makes.
         """
         if not isinstance(row, dict):
             raise ValueError("not a record")  # noqa: TRY004 - of a text
@@ -105,7 +106,7 @@ class Record:
         self.__dict__ = dict(other.__dict__)
 
     def to_row(self) -> dict[str, Any]:
-        """The fields that differ from their default, fit for JSON."""
+        """Return the fields that differ from their default, fit for JSON."""
         return {
             field: value
             for field, value in self.__dict__.items()

@@ -38,7 +38,8 @@ class Reference:
     def __init__(self, text: str) -> None:
         """Read a reference.
 
-        Raises InvalidReferenceError.
+        Raises:
+            InvalidReferenceError: For what is none.
         """
         path = text.strip()
         if not path:
@@ -99,7 +100,7 @@ def unreachable(host: str, path: str) -> str:
 
 
 def host_of(registry: str, mirrors: Mapping[str, str]) -> str:
-    """Give the host that is asked for what `registry` holds."""
+    """Return the host that is asked for what `registry` holds."""
     host = mirrors.get(registry, registry)
     return "registry-1.docker.io" if host == "docker.io" else host
 

@@ -59,7 +59,8 @@ _PROTECTED = (
 def check(record: Record, warn: Callable[[str], None]) -> None:
     """Check CPUs, memory and disk sizes; `warn` gets a warning about too many CPUs.
 
-    Raises CommandError for what no machine can have.
+    Raises:
+        CommandError: For what no machine can have.
     """
     failed = "config operation failed: validate resources: "
     if record.cpus < 1:
@@ -95,7 +96,7 @@ def check_network_backend(record: Record) -> None:
 
 
 def duplicate_host_port(ports: Iterable[Port]) -> str | None:
-    """What 0.8.0 says of a host port that is mapped twice; None if there is none."""
+    """Return what 0.8.0 says of a host port that is mapped twice; None if there is none."""
     seen: set[int] = set()
     for host, _ in ports:
         if host in seen:
@@ -107,7 +108,10 @@ def duplicate_host_port(ports: Iterable[Port]) -> str | None:
 def parse_mounts(specs: Iterable[str], cwd: str) -> list[Mount]:
     """Read `HOST:GUEST[:ro|:rw]`; host folders come out absolute, links resolved.
 
-    `cwd` is what a relative host folder is relative to. Raises CommandError for the first bad one.
+    `cwd` is what a relative host folder is relative to.
+
+    Raises:
+        CommandError: For the first bad one.
     """
     return [_parse_mount(spec, cwd) for spec in specs]
 
@@ -189,7 +193,11 @@ class Disks:
             self._save()
 
     def grow(self, kind: str, size_gb: int) -> None:
-        """Make a disk larger; raises CommandError when it is larger than that already."""
+        """Make a disk larger.
+
+        Raises:
+            CommandError: If it is larger than that already.
+        """
         size = size_gb * _GIB % 2**64
         current = self.storage if kind == "storage" else self.overlay
         if size == current:
@@ -220,7 +228,7 @@ class Disks:
 
 
 def has_disks(paths: Paths, name: str) -> bool:
-    """Whether a machine has disks yet; most commands that look a machine up make them."""
+    """Tell whether a machine has disks yet; most commands that look a machine up make them."""
     return os.path.isfile(os.path.join(paths.machine_dir(name), "disks"))
 
 
@@ -242,7 +250,8 @@ def expand_disks(
 ) -> list[tuple[str, int, int]]:
     """Grow the disks to the sizes given; what grew, as (kind, GiB before, GiB now).
 
-    Raises CommandError when one would shrink.
+    Raises:
+        CommandError: If one would shrink.
     """
     wanted = [
         ("storage", storage_size(record), storage_gb),
@@ -264,7 +273,7 @@ def expand_disks(
 
 
 def port_in_use(ports: Sequence[Port], others: Iterable[Record]) -> tuple[int, str] | None:
-    """A host port of `ports` that one of `others` has, and that machine's name."""
+    """Return a host port of `ports` that one of `others` has, and that machine's name."""
     hosts = {host for host, _ in ports}
     for other in others:
         for host, _ in other.ports:

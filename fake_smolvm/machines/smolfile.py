@@ -76,7 +76,8 @@ _FIELDS = {
 def load(path: str, cwd: str) -> Smolfile:
     """Read the Smolfile at `path`, relative to `cwd`.
 
-    Raises CommandError, worded as 0.8.0 words it, when it cannot be read or is no Smolfile.
+    Raises:
+        CommandError: If it cannot be read or is no Smolfile, in 0.8.0's words.
     """
     failed = "config operation failed: load smolfile: failed to"
     try:
@@ -116,7 +117,8 @@ class Smolfile:
         Lists are the file's, then the command line's; `cmd` is one or the other. `volumes` and
         `env` are those of the command line; all of them are returned.
 
-        Raises CommandError for a port, a network or a restart policy that is none.
+        Raises:
+            CommandError: For a port, a network or a restart policy that is none.
         """
         file, dev = self.data, self.sections["dev"]
         record.image = _either(record.image, file.get("image"))
@@ -179,7 +181,11 @@ class Smolfile:
 
 
 def restart_policy(text: str, where: str) -> RestartPolicy:
-    """Read a restart policy; raises CommandError, which names `where` it stood."""
+    """Read a restart policy.
+
+    Raises:
+        CommandError: For what is none, with `where` it stood.
+    """
     policies: dict[str, RestartPolicy] = {
         "never": "never",
         "always": "always",
@@ -204,7 +210,7 @@ class _MistakenError(Exception):
 
 
 def _worded(raw: bytes, error: Exception) -> str:
-    """What 0.8.0 says of a text that was refused with `error`."""
+    """Return what 0.8.0 says of a text that was refused with `error`."""
     from fake_smolvm.rust.toml import parse
     from fake_smolvm.rust.toml_mistakes import TomlError, report
 
@@ -309,12 +315,12 @@ def _one_of(fields: dict[str, str]) -> str:
 
 
 def _either(*values: Any) -> Any:
-    """The first that is there."""
+    """Return the first that is there."""
     return next((value for value in values if value is not None), None)
 
 
 def _seconds(text: str | None) -> int | None:
-    """A duration of a Smolfile ("10s", "5m", "2h", "7") in seconds; None for what is none."""
+    """Read a duration of a Smolfile ("10s", "5m", "2h", "7") in seconds; None for what is none."""
     if text is None:
         return None
     text = text.strip(WHITE_SPACE)

@@ -49,7 +49,7 @@ class Store:
         self._paths = paths
 
     def get(self, name: str) -> Record | None:
-        """The record of `name`, or None."""
+        """Return the record of `name`, or None."""
         return _find(self._read(), name)
 
     def all(self) -> list[Record]:
@@ -57,21 +57,25 @@ class Store:
         return [_record(name, row) for name, row in _live_lines(self._read()).items()]
 
     def ephemeral(self) -> list[Record]:
-        """The records that `machine run` left, which the next command may have to sweep."""
+        """Return the records that `machine run` left, which the next command may have to sweep."""
         journal = self._read()
         if b'"ephemeral":true' not in journal:
             return []
         return [record for record in self.all() if record.ephemeral]
 
     def add(self, record: Record) -> None:
-        """Store a new machine; raises MachineExistsError if there is one of that name."""
+        """Store a new machine.
+
+        Raises:
+            MachineExistsError: If there is one of that name.
+        """
         with _Writer(self._paths) as writer:
             if _find(writer.journal, record.name) is not None:
                 raise MachineExistsError(record.name)
             writer.append(_line(record))
 
     def update(self, name: str, change: Callable[[Record], object]) -> Record | None:
-        """Let `change` alter the record, as one step; the new record, or None if there is none."""
+        """Let `change` alter the record, as one step; return it, or None if there is none."""
         with _Writer(self._paths) as writer:
             record = _find(writer.journal, name)
             if record is None:
@@ -185,7 +189,7 @@ def _read_all(file: int) -> bytes:
 
 
 def _checked(journal: bytes) -> bytes:
-    """The whole lines of a journal."""
+    """Return the whole lines of a journal."""
     if journal.startswith(_HEADER):
         return journal[: journal.rindex(b"\n") + 1]
     if _HEADER.startswith(journal):  # Empty, or its first writer was killed in the middle.
@@ -240,7 +244,12 @@ def _record(name: bytes, row: bytes) -> Record:
 
 
 def _open(path: str, flags: int) -> int:
-    """Open a file of the store, and nothing but a file; raises CommandError, FileNotFoundError."""
+    """Open a file of the store.
+
+    Raises:
+        CommandError: For what cannot be opened, or is no file.
+        FileNotFoundError: If nothing is there.
+    """
     try:
         # What is no file, a pipe perhaps, is not waited for.
         file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)

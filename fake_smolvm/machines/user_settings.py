@@ -104,7 +104,8 @@ class SettingsFile:
     def __init__(self, paths: Paths, cwd: str) -> None:
         """Find the file; `cwd` is what a relative `$SMOLVM_CONFIG` is relative to.
 
-        Raises CommandError for an empty `$SMOLVM_CONFIG`, and where there is no home.
+        Raises:
+            CommandError: For an empty `$SMOLVM_CONFIG`, and where there is no home.
         """
         chosen = paths.env.get("SMOLVM_CONFIG")
         if chosen == "":
@@ -132,7 +133,8 @@ class SettingsFile:
     def write_example(self) -> None:
         """Make the file, with examples that change nothing.
 
-        Raises CommandError if it cannot be made.
+        Raises:
+            CommandError: If it cannot be made.
         """
         try:
             self._paths.make_state()
@@ -149,7 +151,8 @@ class SettingsFile:
     def read(self) -> Settings:
         """Read the settings; without a file, the defaults.
 
-        Raises CommandError for a file that cannot be read or is wrong.
+        Raises:
+            CommandError: For a file that cannot be read or is wrong.
         """
         if not self.exists():
             return Settings({})

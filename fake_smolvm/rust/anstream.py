@@ -34,7 +34,7 @@ _SPACES_SHOWN = (_GROUND, _ESCAPE, _ESCAPE_MORE, _CSI, _CSI_MORE, _CSI_PARAM, _C
 
 
 def stripped(text: str) -> str:
-    """Give `text` without escapes and without control characters other than spaces."""
+    """Return `text` without escapes and without control characters other than spaces."""
     shown: list[str] = []
     state = _GROUND
     at = 0
@@ -57,7 +57,7 @@ def stripped(text: str) -> str:
 
 
 def _step(state: str, letter: str) -> tuple[str, bool]:
-    """Give the next state, and whether the letter is shown."""
+    """Return the next state, and whether the letter is shown."""
     if letter in _FROM_ANYWHERE:
         return _FROM_ANYWHERE[letter], False
     if letter > "\x7f" and state != _GROUND:

@@ -28,7 +28,8 @@ _NANOSECONDS = {name: unit for unit, names in _UNITS.items() for name in names}
 def nanoseconds(text: str) -> int:
     """Read a duration such as `1h 30m` or `1.5s`.
 
-    Raises ValueError with the crate's text.
+    Raises:
+        ValueError: For what is none, with the crate's text.
     """
     total = 0
     at = 0
@@ -59,7 +60,7 @@ def nanoseconds(text: str) -> int:
 
 
 def _whole(text: str, at: int) -> tuple[int, int]:
-    """Read digits, spaces between them allowed; give the number and where it ends."""
+    """Read digits, spaces between them allowed; return the number and where it ends."""
     number = 0
     while at < len(text) and (_is_digit(text[at]) or _is_space(text[at])):
         if _is_digit(text[at]):
@@ -71,7 +72,7 @@ def _whole(text: str, at: int) -> tuple[int, int]:
 
 
 def _fraction(text: str, at: int) -> tuple[tuple[int, int], int]:
-    """Read what follows a number from its point on; give numerator and denominator, and the end."""
+    """Read what follows a number from its point on; return the fraction and the end."""
     last = at
     at += 1
     numerator, denominator = 0, 1

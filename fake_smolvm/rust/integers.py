@@ -21,7 +21,9 @@ _RANGED = {
 def parse(value_type: str, text: str) -> int:
     """Read an integer of a Rust type as a clap arg of that type does.
 
-    Raises ValueError with clap's text (KeyError for a type that is none).
+    Raises:
+        ValueError: For what is none, with clap's text.
+        KeyError: For a type that is none.
     """
     limits = _RUST_OWN.get(value_type)
     if limits is not None:
@@ -36,7 +38,8 @@ def parse(value_type: str, text: str) -> int:
 def from_str(text: str, low: int, high: int) -> int:
     """Read a decimal integer as Rust's `FromStr` does for a type with these limits.
 
-    Raises ValueError with Rust's text.
+    Raises:
+        ValueError: For what is none, with Rust's text.
     """
     if not text:
         raise ValueError("cannot parse integer from empty string")

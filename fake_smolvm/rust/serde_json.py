@@ -19,7 +19,8 @@ class JsonError(ValueError):
 def read_struct(data: bytes, name: str, required: Iterable[str]) -> dict[str, Any]:
     """Read the JSON object that stands for the struct `name`; fields it does not know are allowed.
 
-    Raises JsonError, naming the first of the `required` fields that is missing.
+    Raises:
+        JsonError: For what is no such object, with the first `required` field that is missing.
     """
     text = data.decode("utf-8", "surrogateescape")
     start = len(text) - len(text.lstrip(_SPACE))

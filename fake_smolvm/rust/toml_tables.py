@@ -95,7 +95,8 @@ class Tables:
 def insert(table: Node, path: Sequence[tuple[str, Span]], value: Node, where: str = "") -> None:
     """Put a value where a dotted key says.
 
-    Raises MistakeError for a key that is there already.
+    Raises:
+        MistakeError: For a key that is there already.
     """
     *parents, (name, span) = path
     into = descend(table, parents, dotted=True)
@@ -109,7 +110,8 @@ def insert(table: Node, path: Sequence[tuple[str, Span]], value: Node, where: st
 def descend(table: Node, path: Sequence[tuple[str, Span]], *, dotted: bool) -> Node:
     """Return the table at a path, made where it is not there.
 
-    Raises MistakeError for what is no table, or is closed.
+    Raises:
+        MistakeError: For what is no table, or is closed.
     """
     for depth, (name, span) in enumerate(path):
         known = table.items.get(name)
