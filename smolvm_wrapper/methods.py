@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from smolvm_wrapper.aio import AsyncExecStream, AsyncMachine, AsyncRunner
     from smolvm_wrapper.command import Command, Pause
-    from smolvm_wrapper.generics import Generic
     from smolvm_wrapper.guards import Guards
     from smolvm_wrapper.results import SmolvmRunResult
     from smolvm_wrapper.sync import ExecStream, Machine, SyncRunner
+    from smolvm_wrapper.values import Generic
 
     P = ParamSpec("P")
     R = TypeVar("R")

@@ -192,7 +192,6 @@ LONG = {
     "fake_smolvm.machines.lifecycle": "to be cut",
     "fake_smolvm.rust.toml": "to be cut",
     "fake_smolvm.scenarios": "to be cut",
-    "smolvm_wrapper.commands": "to be cut",
 }
 
 
