@@ -114,9 +114,6 @@ def test_a_file_named_in_a_comment_is_there(top: str) -> None:
 
 # What still ties modules into a circle, most of it for types alone; the list only shrinks.
 TIES = {
-    # The wrapper's methods name, in their types, the clients that are made of them.
-    ("smolvm_wrapper.methods", "smolvm_wrapper.aio"),
-    ("smolvm_wrapper.methods", "smolvm_wrapper.sync"),
     # A host carries a scenario, which answers for a host.
     ("fake_smolvm.host", "fake_smolvm.scenarios"),
     # What a call is, what a timeline of calls is, which hazards are in them.
