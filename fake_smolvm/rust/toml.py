@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import tomllib
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fake_smolvm.rust.toml_tables import BARE_KEY, MistakeError, Node, Tables, insert
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
