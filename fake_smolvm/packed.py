@@ -32,13 +32,13 @@ _GLOBAL_FLAGS = {"--debug": "debug", "--force-extract": "force_extract"}
 
 
 def main() -> int:
-    """Run the packed program `sys.argv[1]` on the rest of the command line; give the exit code."""
+    """Run the packed program `sys.argv[1]` on the rest of the line; return the exit code."""
     program, *argv = sys.argv[1:]
     return entry.as_process(lambda host: run(program, argv, host))
 
 
 def run(program: str, argv: Sequence[str], host: Host) -> int:
-    """Run a packed program on `argv` (without its name); give the exit code."""
+    """Run a packed program on `argv` (without its name); return the exit code."""
     return entry.guarded(lambda: _run(program, argv, host), host)
 
 

@@ -43,7 +43,7 @@ class Described:
     """
 
     results: dict[type, str] = {}  # noqa: RUF012 - never written to
-    """What it gives on each kind of class, if that is not what the function says."""
+    """What it returns on each kind of class, if that is not what the function says."""
 
     def __init__(self, build: Callable[..., Any]) -> None:
         self.build = build
@@ -159,7 +159,7 @@ class DescribedStream(Described):
 
 
 class DescribedHandle(Described):
-    """A function that takes what another one takes, and gives a machine handle."""
+    """A function that takes what another one takes, and returns a machine handle."""
 
     results = {Sync: "Machine", Async: "AsyncMachine", Pure: "Any"}  # noqa: RUF012
 
@@ -168,7 +168,7 @@ class DescribedHandle(Described):
         self.__doc__ = doc
 
     def sync(self) -> Callable[..., Any]:
-        """Return a function that gives a handle, of whatever kind."""
+        """Return a function that returns a handle, of whatever kind."""
         build = self.build
 
         def function(self: Any, /, name: str, **options: Any) -> Any:
@@ -254,7 +254,7 @@ if TYPE_CHECKING:
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
 
     class handle(Generic[P]):  # noqa: N801 - used like the decorators above
-        """A method that takes what another one takes, and gives a machine handle."""
+        """A method that takes what another one takes, and returns a machine handle."""
 
         def __init__(self, creation: method[P, Any, Any], doc: str) -> None: ...
 

@@ -171,7 +171,7 @@ def _begin(asked: _Asked) -> lifecycle.Boot:
 
 
 def _prepare(asked: _Asked) -> list[str]:
-    """Pull the image and run the init commands; give the command that is to run."""
+    """Pull the image and run the init commands; return the command that is to run."""
     host, paths, record = asked.host, asked.paths, asked.record
     command = asked.command or [*record.entrypoint, *record.cmd]
     if record.image is not None:
