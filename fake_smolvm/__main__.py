@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Do what `argv` (without the program's name) asks for; give the exit code."""
+    """Do what `argv` (without the program's name) asks for; return the exit code."""
     try:
         return _main(argv)
     except BrokenPipeError:

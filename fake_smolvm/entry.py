@@ -39,12 +39,12 @@ _PANIC = 101
 
 
 def main() -> int:
-    """Run the fake on this process's argv; give the exit code."""
+    """Run the fake on this process's argv; return the exit code."""
     return as_process(lambda host: run(sys.argv[1:], host))
 
 
 def as_process(body: Callable[[Host], int]) -> int:
-    """Run `body` with this process as its host; give the exit code."""
+    """Run `body` with this process as its host; return the exit code."""
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     host = Host(
         env=os.environ,
@@ -87,17 +87,17 @@ def _working_directory() -> str:
 
 
 def _binary(stream: TextIO | None, mode: str) -> BinaryIO:
-    """Give the bytes of a standard stream; a closed one is empty, as Rust makes it."""
+    """Return the bytes of a standard stream; a closed one is empty, as Rust makes it."""
     return open(os.devnull, mode) if stream is None else stream.buffer  # type: ignore[return-value]
 
 
 def run(argv: Sequence[str], host: Host) -> int:
-    """Run the fake on `argv` (without the program's name); give the exit code."""
+    """Run the fake on `argv` (without the program's name); return the exit code."""
     return guarded(lambda: _run(argv, host), host)
 
 
 def guarded(body: Callable[[], int], host: Host) -> int:
-    """Run `body`; say in one sentence what the world around it lacks, and give the exit code.
+    """Run `body`; say in one sentence what the world around it lacks, and return the exit code.
 
     2 where the fake's own setup is wrong, 1 where the system refuses (a disk, a right, memory).
     A mistake of the fake itself goes through, so that the harness hears of it.

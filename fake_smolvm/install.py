@@ -19,7 +19,7 @@ _SCRIPT_BYTES = 65536
 
 
 def install(directory: str | Path) -> Path:
-    """Put an executable named `smolvm`, which is the fake, into `directory`; give its path.
+    """Put an executable named `smolvm`, which is the fake, into `directory`; return its path.
 
     The directory is made if need be; an earlier fake there is replaced. It keeps working as long as
     this interpreter and this installation of fake_smolvm stay where they are.
@@ -66,7 +66,7 @@ def write_executable(path: Path, code: str) -> None:
 
 @lru_cache
 def _import_path() -> list[str]:
-    """Give the folders that fake_smolvm and bashkit are in."""
+    """Return the folders that fake_smolvm and bashkit are in."""
     folders = [Path(__file__).resolve().parents[1]]
     bashkit = find_spec("bashkit")
     if bashkit is not None and bashkit.origin is not None:

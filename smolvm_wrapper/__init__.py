@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smolvm_wrapper.aio import AsyncExecStream, AsyncMachine, AsyncSmolvm
     from smolvm_wrapper.command import Command
-    from smolvm_wrapper.commands import CommandBuilder
+    from smolvm_wrapper.commands.builder import CommandBuilder
     from smolvm_wrapper.errors import (
         EgressNotEnforcedError,
         EgressNotEnforcedWarning,
@@ -92,7 +92,7 @@ __all__ = [
 _HOMES = {
     "aio": ("AsyncExecStream", "AsyncMachine", "AsyncSmolvm"),
     "command": ("Command",),
-    "commands": ("CommandBuilder",),
+    "commands.builder": ("CommandBuilder",),
     "guards": ("Guards",),
     "results": ("MachineInfo", "SmolvmRunResult", "State"),
     "sync": ("ExecStream", "Machine", "Smolvm"),
@@ -100,16 +100,22 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
-
     if name == "smolvm":
-        return import_module("smolvm_wrapper.smolvm")
+        return _module("smolvm_wrapper.smolvm")
     if name not in __all__:
         raise AttributeError(f"module 'smolvm_wrapper' has no attribute {name!r}")
     home = "errors" if name.endswith(("Error", "Warning")) else "smolvm"
     for module, names in _HOMES.items():
         home = module if name in names else home
-    return getattr(import_module(f"smolvm_wrapper.{home}"), name)
+    return getattr(_module(f"smolvm_wrapper.{home}"), name)
+
+
+def _module(name: str) -> object:
+    """Return a module, without `importlib`, which costs as much as two of them."""
+    import sys
+
+    __import__(name)
+    return sys.modules[name]
 
 
 def __dir__() -> list[str]:

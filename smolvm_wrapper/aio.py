@@ -42,8 +42,55 @@ _CHUNKS_AHEAD = 16
 _GLANCE_SECONDS = 0.5
 
 
+class AsyncExecStream:
+    """The output of a command in a machine, as it comes: ("stdout" or "stderr", bytes).
+
+    Attributes:
+        result: how it ended, once everything has come; of the output it has the end of stderr only.
+    """
+
+    def __init__(self, runner: AsyncRunner, build: Callable[[], Command[SmolvmRunResult]]) -> None:
+        self.result: SmolvmRunResult | None = None
+        self._output = self._outputs(runner, build)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Output:
+        return await anext(self._output)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Kill smolvm if it still runs, and with it (unless it has stdin) the guest's command."""
+        await self._output.aclose()
+
+    async def _outputs(
+        self, runner: AsyncRunner, build: Callable[[], Command[SmolvmRunResult]]
+    ) -> AsyncGenerator[Output, None]:
+        await runner.known_dialect()
+        ahead = _Ahead()
+        job = Job(partial(ahead.fill, runner, build()), ahead.tell)
+        try:
+            while (output := await ahead.next()) is not None:
+                yield output
+        finally:
+            job.leash.pull()
+            ahead.has_room.release(_CHUNKS_AHEAD)
+            await _over(job, ahead.over)
+        self.result = job.outcome(None)
+        if self.result.speaker == "smolvm":
+            self.result.check()
+
+
 class AsyncMachine(MachineHandle, Async):
     """A handle on one machine of an `AsyncSmolvm`."""
+
+    _stream_type = AsyncExecStream
 
     def __init__(self, client: AsyncSmolvm, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(client, name, options)
@@ -101,6 +148,7 @@ class AsyncSmolvm(CommandSet, Async):
     """
 
     handle_type = AsyncMachine
+    _stream_type = AsyncExecStream
 
     def __init__(
         self,
@@ -138,51 +186,6 @@ class AsyncSmolvm(CommandSet, Async):
         from shutil import which
 
         return which(self.runner.binary) is not None
-
-
-class AsyncExecStream:
-    """The output of a command in a machine, as it comes: ("stdout" or "stderr", bytes).
-
-    Attributes:
-        result: how it ended, once everything has come; of the output it has the end of stderr only.
-    """
-
-    def __init__(self, runner: AsyncRunner, build: Callable[[], Command[SmolvmRunResult]]) -> None:
-        self.result: SmolvmRunResult | None = None
-        self._output = self._outputs(runner, build)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Output:
-        return await anext(self._output)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Kill smolvm if it still runs, and with it (unless it has stdin) the guest's command."""
-        await self._output.aclose()
-
-    async def _outputs(
-        self, runner: AsyncRunner, build: Callable[[], Command[SmolvmRunResult]]
-    ) -> AsyncGenerator[Output, None]:
-        await runner.known_dialect()
-        ahead = _Ahead()
-        job = Job(partial(ahead.fill, runner, build()), ahead.tell)
-        try:
-            while (output := await ahead.next()) is not None:
-                yield output
-        finally:
-            job.leash.pull()
-            ahead.has_room.release(_CHUNKS_AHEAD)
-            await _over(job, ahead.over)
-        self.result = job.outcome(None)
-        if self.result.speaker == "smolvm":
-            self.result.check()
 
 
 class AsyncRunner(Runner):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from smolvm_wrapper.generics import Generic
 from smolvm_wrapper.secrets import TOLD, Secrets, mask_argv, shown
-from smolvm_wrapper.values import Value
+from smolvm_wrapper.values import Generic, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

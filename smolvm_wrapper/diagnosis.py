@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 from smolvm_wrapper.errors import (
     HypervisorUnavailableError,
@@ -18,7 +19,6 @@ from smolvm_wrapper.errors import (
     UsageError,
 )
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 

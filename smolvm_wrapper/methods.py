@@ -18,18 +18,20 @@ from smolvm_wrapper import checks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
-    from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, overload
+    from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
-    from smolvm_wrapper.aio import AsyncExecStream, AsyncMachine, AsyncRunner
     from smolvm_wrapper.command import Command, Pause
-    from smolvm_wrapper.generics import Generic
     from smolvm_wrapper.guards import Guards
     from smolvm_wrapper.results import SmolvmRunResult
-    from smolvm_wrapper.sync import ExecStream, Machine, SyncRunner
+    from smolvm_wrapper.values import Generic
 
     P = ParamSpec("P")
     R = TypeVar("R")
     Built = TypeVar("Built")
+    Stream = TypeVar("Stream")
+    Stream_co = TypeVar("Stream_co", covariant=True)
+    Handle = TypeVar("Handle")
+    Handle_co = TypeVar("Handle_co", covariant=True)
     Plan: TypeAlias = Generator[Command[Any] | Pause, Any, R]
 
 
@@ -41,7 +43,7 @@ class Described:
     """
 
     results: dict[type, str] = {}  # noqa: RUF012 - never written to
-    """What it gives on each kind of class, if that is not what the function says."""
+    """What it returns on each kind of class, if that is not what the function says."""
 
     def __init__(self, build: Callable[..., Any]) -> None:
         self.build = build
@@ -125,13 +127,9 @@ class Pure(Kind):
 class Sync(Kind):
     """Methods run, and return when smolvm has ended."""
 
-    runner: SyncRunner
-
 
 class Async(Kind):
     """Methods are coroutine functions."""
-
-    runner: AsyncRunner
 
 
 class DescribedStream(Described):
@@ -140,32 +138,28 @@ class DescribedStream(Described):
     results = {Sync: "ExecStream", Async: "AsyncExecStream"}  # noqa: RUF012
 
     def sync(self) -> Callable[..., Any]:
-        """Return a function that gives an `ExecStream`."""
+        """Return a function that returns a stream of the command."""
         build = self.build
 
-        def function(self: Any, /, *args: Any, **kwargs: Any) -> ExecStream:
-            from smolvm_wrapper.sync import ExecStream
-
+        def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             args, kwargs = checks.arguments(build, self.guards, args, kwargs)
-            return ExecStream(self.runner, build(self, *args, **kwargs))
+            return self._stream_type(self.runner, build(self, *args, **kwargs))
 
         return function
 
     def asynchronous(self) -> Callable[..., Any]:
-        """Return a function that gives an `AsyncExecStream`."""
+        """Return a function that returns a stream of the command, once it can be built."""
         build = self.build
 
-        def function(self: Any, /, *args: Any, **kwargs: Any) -> AsyncExecStream:
-            from smolvm_wrapper.aio import AsyncExecStream
-
+        def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             args, kwargs = checks.arguments(build, self.guards, args, kwargs)
-            return AsyncExecStream(self.runner, partial(build, self, *args, **kwargs))
+            return self._stream_type(self.runner, partial(build, self, *args, **kwargs))
 
         return function
 
 
 class DescribedHandle(Described):
-    """A function that takes what another one takes, and gives a machine handle."""
+    """A function that takes what another one takes, and returns a machine handle."""
 
     results = {Sync: "Machine", Async: "AsyncMachine", Pure: "Any"}  # noqa: RUF012
 
@@ -174,7 +168,7 @@ class DescribedHandle(Described):
         self.__doc__ = doc
 
     def sync(self) -> Callable[..., Any]:
-        """Return a function that gives a handle, of whatever kind."""
+        """Return a function that returns a handle, of whatever kind."""
         build = self.build
 
         def function(self: Any, /, name: str, **options: Any) -> Any:
@@ -187,6 +181,19 @@ class DescribedHandle(Described):
 
 
 if TYPE_CHECKING:
+
+    class Streams(Protocol[Stream_co]):
+        """A class that has streams of its own kind."""
+
+        @property
+        def _stream_type(self) -> Callable[..., Stream_co]: ...
+
+    class Handles(Protocol[Handle_co]):
+        """A class that has handles of its own kind."""
+
+        @property
+        def handle_type(self) -> Callable[..., Handle_co]:
+            """What makes one."""
 
     class method(Described, Generic[P, R, Built]):  # noqa: N801 - a decorator, like property
         """A command or plan, described once."""
@@ -232,20 +239,14 @@ if TYPE_CHECKING:
 
         @overload
         def __get__(
-            self, instance: None, owner: type[Sync]
-        ) -> Callable[Concatenate[Any, P], ExecStream]: ...
-        @overload
-        def __get__(
-            self, instance: None, owner: type[Async]
-        ) -> Callable[Concatenate[Any, P], AsyncExecStream]: ...
+            self, instance: None, owner: type[Streams[Stream]]
+        ) -> Callable[Concatenate[Any, P], Stream]: ...
         @overload
         def __get__(
             self, instance: None, owner: Any = None
         ) -> Callable[Concatenate[Any, P], Command[SmolvmRunResult]]: ...
         @overload
-        def __get__(self, instance: Sync, owner: Any = None) -> Callable[P, ExecStream]: ...
-        @overload
-        def __get__(self, instance: Async, owner: Any = None) -> Callable[P, AsyncExecStream]: ...
+        def __get__(self, instance: Streams[Stream], owner: Any = None) -> Callable[P, Stream]: ...
         @overload
         def __get__(
             self, instance: Pure, owner: Any = None
@@ -253,16 +254,14 @@ if TYPE_CHECKING:
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
 
     class handle(Generic[P]):  # noqa: N801 - used like the decorators above
-        """A method that takes what another one takes, and gives a machine handle."""
+        """A method that takes what another one takes, and returns a machine handle."""
 
         def __init__(self, creation: method[P, Any, Any], doc: str) -> None: ...
 
         @overload
         def __get__(self, instance: None, owner: Any = None) -> Callable[..., Any]: ...
         @overload
-        def __get__(self, instance: Sync, owner: Any = None) -> Callable[P, Machine]: ...
-        @overload
-        def __get__(self, instance: Async, owner: Any = None) -> Callable[P, AsyncMachine]: ...
+        def __get__(self, instance: Handles[Handle], owner: Any = None) -> Callable[P, Handle]: ...
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
 
 else:

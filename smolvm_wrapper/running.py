@@ -20,7 +20,6 @@ from smolvm_wrapper.errors import (
     UnknownVersionWarning,
     warn,
 )
-from smolvm_wrapper.generics import Generic
 from smolvm_wrapper.interruptions import Held
 from smolvm_wrapper.processes import (
     MOST_OUTPUT,
@@ -32,6 +31,7 @@ from smolvm_wrapper.processes import (
     Leash,
 )
 from smolvm_wrapper.secrets import Tail, mask_argv
+from smolvm_wrapper.values import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ import sys
 import time
 
 from smolvm_wrapper.command import Command, Finished
-from smolvm_wrapper.commands import READY_POLL_SECONDS, CommandBuilder
+from smolvm_wrapper.commands.builder import CommandBuilder
+from smolvm_wrapper.commands.guest import READY_POLL_SECONDS
 from smolvm_wrapper.durations import as_seconds
 from smolvm_wrapper.errors import EgressNotEnforcedWarning, SmolvmError, warn
 from smolvm_wrapper.guards import Guards

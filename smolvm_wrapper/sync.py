@@ -28,8 +28,45 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
+class ExecStream:
+    """The output of a command in a machine, as it comes: ("stdout" or "stderr", bytes).
+
+    Attributes:
+        result: how it ended, once everything has come; of the output it has the end of stderr only.
+    """
+
+    def __init__(self, runner: SyncRunner, command: Command[SmolvmRunResult]) -> None:
+        self.result: SmolvmRunResult | None = None
+        self._output = self._outputs(runner, command)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Output:
+        return next(self._output)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill smolvm if it still runs, and with it (unless it has stdin) the guest's command."""
+        self._output.close()
+
+    def _outputs(
+        self, runner: SyncRunner, command: Command[SmolvmRunResult]
+    ) -> Generator[Output, None, None]:
+        self.result = yield from runner.stream(command)
+        if self.result.speaker == "smolvm":
+            self.result.check()
+
+
 class Machine(MachineHandle, Sync):
     """A handle on one machine of a `Smolvm`."""
+
+    _stream_type = ExecStream
 
     def __init__(self, client: Smolvm, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(client, name, options)
@@ -81,6 +118,7 @@ class Smolvm(CommandSet, Sync):
     """
 
     handle_type = Machine
+    _stream_type = ExecStream
 
     def __init__(
         self,
@@ -111,41 +149,6 @@ class Smolvm(CommandSet, Sync):
         from shutil import which
 
         return which(self.runner.binary) is not None
-
-
-class ExecStream:
-    """The output of a command in a machine, as it comes: ("stdout" or "stderr", bytes).
-
-    Attributes:
-        result: how it ended, once everything has come; of the output it has the end of stderr only.
-    """
-
-    def __init__(self, runner: SyncRunner, command: Command[SmolvmRunResult]) -> None:
-        self.result: SmolvmRunResult | None = None
-        self._output = self._outputs(runner, command)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Output:
-        return next(self._output)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Kill smolvm if it still runs, and with it (unless it has stdin) the guest's command."""
-        self._output.close()
-
-    def _outputs(
-        self, runner: SyncRunner, command: Command[SmolvmRunResult]
-    ) -> Generator[Output, None, None]:
-        self.result = yield from runner.stream(command)
-        if self.result.speaker == "smolvm":
-            self.result.check()
 
 
 class SyncRunner(Runner):

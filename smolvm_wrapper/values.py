@@ -1,6 +1,24 @@
-"""Small values. `dataclasses` would cost more to import than all of this package."""
+"""Small values, and `Generic`, for classes that type checkers know more about than Python has to.
+
+`dataclasses` would cost more to import than all of this package, and `typing` as much as everything
+else that a client is made of.
+"""
 
 from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Generic
+else:
+
+    class Generic:
+        """At run time `Command[bool]` is `Command`."""
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
+
+
+__all__ = ["Generic", "Value"]
 
 
 class Value:

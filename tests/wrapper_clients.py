@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Self
 
 from smolvm_wrapper import AsyncSmolvm, Smolvm
+from smolvm_wrapper.methods import Described
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,3 +73,8 @@ class Face:
 
 def make(kind: str, runner: asyncio.Runner, *args: Any, **kwargs: Any) -> Any:
     return Face({"sync": Smolvm, "async": AsyncSmolvm}[kind](*args, **kwargs), runner)
+
+
+def described(owner: type) -> dict[str, Described]:
+    """Return the methods that a class has from its own description or from those it is made of."""
+    return dict(inspect.getmembers_static(owner, lambda member: isinstance(member, Described)))

@@ -212,11 +212,11 @@ class Command:
             self.by_long[long] = arg
 
     def groups_of(self, arg_id: str) -> list[Group]:
-        """Give the groups an arg is a member of, in order of declaration."""
+        """Return the groups an arg is a member of, in order of declaration."""
         return [group for group in self.groups if arg_id in group.args]
 
     def members(self, group_id: str) -> list[str]:
-        """Give the ids of the args in a group."""
+        """Return the ids of the args in a group."""
         for group in self.groups:
             if group.id == group_id:
                 return group.args
@@ -281,7 +281,7 @@ class Grammar:
         self._built: dict[tuple[str, ...], Command] = {}
 
     def command(self, path: tuple[str, ...]) -> Command:
-        """Give the command at a canonical path; `()` is the program itself.
+        """Return the command at a canonical path; `()` is the program itself.
 
         Raises KeyError for a path the grammar does not have.
         """
@@ -298,12 +298,12 @@ class Grammar:
         return command
 
     def children(self, command: Command) -> Iterator[Command]:
-        """Give the subcommands in order of declaration, clap's `help` last."""
+        """Return the subcommands in order of declaration, clap's `help` last."""
         for name in dict.fromkeys(command.subcommands.values()):
             yield self.command((*command.path, name))
 
     def paths(self) -> list[tuple[str, ...]]:
-        """Give the path of every command, the program itself first."""
+        """Return the path of every command, the program itself first."""
         return [() if key == self.name else tuple(key.split(" ")) for key in self._data]
 
     def shows_children(self, path: tuple[str, ...]) -> bool:
@@ -330,7 +330,7 @@ class Grammar:
         ]
 
     def filled(self, arg: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give an arg's data with its `default_template`, if any, filled in."""
+        """Return an arg's data with its `default_template`, if any, filled in."""
         template = arg.get("default_template")
         if template is None:
             return arg

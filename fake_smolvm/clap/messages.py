@@ -255,13 +255,13 @@ def _lossy(text: str) -> str:
 
 
 def _visible(line: Line) -> list[str]:
-    """Give the ids of the args met that may be shown."""
+    """Return the ids of the args met that may be shown."""
     args = line.command.by_id
     return [met for met in line.present if met in args and not args[met].hidden]
 
 
 def _option_of_subcommand(line: Line, name: str, rest: Sequence[str]) -> str:
-    """Give the subcommand, of those in `rest` the first, and its option like `--name`."""
+    """Return the subcommand, of those in `rest` the first, and its option like `--name`."""
     found: list[tuple[int, str]] = []
     for child in line.grammar.children(line.command):
         if child.name in rest:
@@ -272,7 +272,7 @@ def _option_of_subcommand(line: Line, name: str, rest: Sequence[str]) -> str:
 
 
 def _similar(text: str, candidates: Iterable[str]) -> list[str]:
-    """Give the candidates like `text`, the most similar last."""
+    """Return the candidates like `text`, the most similar last."""
     rated = [(strsim.jaro(text, candidate, least=_SIMILAR), candidate) for candidate in candidates]
     near = [pair for pair in rated if pair[0] > _SIMILAR]
     near.sort(key=lambda pair: pair[0])

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def required_ids(command: Command) -> list[str]:
-    """Give the ids of the args and groups that a command always needs."""
+    """Return the ids of the args and groups that a command always needs."""
     return [
         *[arg.id for arg in command.args if arg.required],
         *[group.id for group in command.groups if group.required],
@@ -16,7 +16,7 @@ def required_ids(command: Command) -> list[str]:
 
 
 def unrolled_requires(command: Command, name: str) -> list[str]:
-    """Give the ids that an arg requires, and those that these require."""
+    """Return the ids that an arg requires, and those that these require."""
     found: list[str] = []
     seen: set[str] = set()
     pending = [name]

@@ -36,7 +36,7 @@ class Matches:
         """Ids of the args given on the command line."""
 
     def __getitem__(self, arg_id: str) -> Any:
-        """Give the value of an arg; raises KeyError for an id the command does not have."""
+        """Return the value of an arg; raises KeyError for an id the command does not have."""
         return self.values[arg_id]
 
 

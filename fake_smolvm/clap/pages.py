@@ -57,7 +57,7 @@ def _has_long_help(command: Command) -> bool:
 
 
 def _place(arg: Arg) -> tuple[int, str]:
-    """Give what clap sorts args by; one inherited from a parent command has a place of its own."""
+    """Return what clap sorts args by; one inherited from a parent has a place of its own."""
     if arg.short is not None:
         return arg.order, f"{arg.short.lower()}{0 if arg.short.islower() else 1}"
     if arg.long is not None:

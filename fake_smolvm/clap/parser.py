@@ -228,14 +228,14 @@ class Reader(Line):
             raise messages.invalid_value(self.command, arg, value, str(error)) from None
 
     def _end_by(self, arg: Arg, *, long: bool) -> ParseExit:
-        """Give the end that `--help` or `--version` makes."""
+        """Return the end that `--help` or `--version` makes."""
         self._resolve_pending()
         if arg.action == "version":
             return ParseExit(0, stdout=f"{self.grammar.name} {self.grammar.version}\n")
         return ParseExit(0, stdout=pages.help_page(self.grammar, self.command, long=long))
 
     def _help_command(self) -> ParseExit:
-        """Give the end that `help` and the names after it make."""
+        """Return the end that `help` and the names after it make."""
         command = self.command
         for name in self._argv[self._at :]:
             canonical = command.subcommands.get(name)
@@ -245,7 +245,7 @@ class Reader(Line):
         return ParseExit(0, stdout=pages.help_page(self.grammar, command, long=True))
 
     def _matches(self, inner: Matches | None) -> Matches:
-        """Give what was met here, and in the subcommand."""
+        """Return what was met here, and in the subcommand."""
         values: dict[str, Any] = {}
         explicit: set[str] = set()
         for arg in self.command.args:

@@ -102,7 +102,7 @@ def _sorted_out(
 
 
 def _covered(command: Command, names: Sequence[str], present: Collection[str]) -> set[str]:
-    """Give the ids of the args that groups among `names` stand for."""
+    """Return the ids of the args that groups among `names` stand for."""
     return {
         member
         for name in names

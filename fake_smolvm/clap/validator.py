@@ -53,7 +53,7 @@ def validate(line: Line, *, ends_here: bool) -> None:
 
 
 def _missing_always(line: Line, required: list[str], clashes: dict[str, list[str]]) -> list[str]:
-    """Give the ids of what is required and neither met nor excused by what clashes with it."""
+    """Return the ids of what is required and neither met nor excused by what clashes with it."""
     command = line.command
     missing: list[str] = []
     for name in required:
@@ -95,7 +95,7 @@ def _direct_conflicts(command: Command, name: str) -> list[str]:
 
 
 def _conflicts(name: str, own: list[str], clashes: dict[str, list[str]]) -> list[str]:
-    """Give the ids of what was met and clashes with `name`, in the order met."""
+    """Return the ids of what was met and clashes with `name`, in the order met."""
     return [
         other
         for other, theirs in clashes.items()

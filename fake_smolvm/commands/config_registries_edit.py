@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from typing import TYPE_CHECKING
 
 from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.user_settings import SettingsFile
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fake_smolvm.clap.outcome import Matches
     from fake_smolvm.host import Host

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fake_smolvm.errors import CommandError
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.user_settings import Settings, SettingsFile
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -53,7 +53,7 @@ def run(matches: Matches, host: Host) -> int:
 
 
 def _checked(record: Record, matches: Matches, host: Host) -> list[Mount]:
-    """Check all but the disks; give the mounts to add. Raises CommandError."""
+    """Check all but the disks; return the mounts to add. Raises CommandError."""
     _check_resources(record, matches, host)
     for spec in matches["env"]:
         key, equals, _ = spec.partition("=")

@@ -192,7 +192,7 @@ def _packed_root(root: str) -> bytes:
 
 
 def _export_container(host: Host, record: Record, files: bytes) -> dict[str, bytes]:
-    """Say how the layers of a machine's image, and its own changes, are exported; give them."""
+    """Say how the layers of a machine's image, and its own changes, are exported; return them."""
     assert record.image is not None  # noqa: S101 - the caller asked
     host.out("Starting agent VM to export layers...\n")
     _boot(host, "pack-fromvm")
@@ -307,7 +307,7 @@ def _finish(
 
 
 def _write(matches: Matches, host: Host, manifest: Manifest, assets: bytes) -> int:
-    """Write the program and the artifact; give the size of manifest and footer, in bytes."""
+    """Write the program and the artifact; return the size of manifest and footer, in bytes."""
     path = os.path.join(host.cwd, matches["output"])
     program = launcher()
     if matches["stub"] is not None:

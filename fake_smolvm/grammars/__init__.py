@@ -18,7 +18,7 @@ _ENDING = ".json"
 
 
 def known_versions() -> list[str]:
-    """Give the versions there is a grammar of, oldest first."""
+    """Return the versions there is a grammar of, oldest first."""
     names = [
         name.removesuffix(_ENDING) for name in os.listdir(_DIRECTORY) if name.endswith(_ENDING)
     ]
@@ -26,7 +26,7 @@ def known_versions() -> list[str]:
 
 
 def load(version: str, env: Mapping[str, str] | None = None) -> Grammar:
-    """Give the grammar of a version; some defaults in it depend on the environment.
+    """Return the grammar of a version; some defaults in it depend on the environment.
 
     Raises LookupError, naming the known versions, for one there is no grammar of.
     """

@@ -27,7 +27,7 @@ _BYTES = {
 
 
 def duration(text: str) -> int:
-    """Read a duration as the humantime crate does (`1h 30m`, `1.5s`); give nanoseconds, above 0."""
+    """Read a duration as humantime does (`1h 30m`, `1.5s`); return nanoseconds, above 0."""
     from fake_smolvm.rust import humantime
 
     nanoseconds = 0 if text == "0" else humantime.nanoseconds(text)
@@ -37,7 +37,7 @@ def duration(text: str) -> int:
 
 
 def port_mapping(text: str) -> tuple[int, int]:
-    """Read `HOST:GUEST` or `PORT`; give the host's and the guest's port, 1 to 65535."""
+    """Read `HOST:GUEST` or `PORT`; return the host's and the guest's port, 1 to 65535."""
     host, colon, guest = text.partition(":")
     if not colon:
         port = _port(text, "port")
@@ -46,7 +46,7 @@ def port_mapping(text: str) -> tuple[int, int]:
 
 
 def cidr(text: str) -> str:
-    """Read an IPv4 or IPv6 network or address; give the network, host bits kept (`1.1.1.1/32`)."""
+    """Read an IPv4 or IPv6 network or address; return it, host bits kept (`1.1.1.1/32`)."""
     from fake_smolvm.rust import ipnet
 
     network = ipnet.network(text) or ipnet.address(text)
@@ -56,7 +56,7 @@ def cidr(text: str) -> str:
 
 
 def gpu_vram_mib(text: str) -> int:
-    """Read the size of a GPU's memory; give MiB, above 0."""
+    """Read the size of a GPU's memory; return MiB, above 0."""
     try:
         size = from_str(text, 0, _U32)
     except ValueError:
@@ -77,7 +77,7 @@ def image(text: str) -> str:
 
 
 def byte_size(text: str) -> int:
-    """Read a size like `16GiB`, `512M` or `1.5k`, all binary; give bytes, above 0 (1.4.0)."""
+    """Read a size like `16GiB`, `512M` or `1.5k`, all binary; return bytes, above 0 (1.4.0)."""
     trimmed = text.strip(WHITE_SPACE)
     if not trimmed:
         raise ValueError("size must not be empty")

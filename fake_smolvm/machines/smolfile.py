@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tomllib
+from typing import TYPE_CHECKING
 
 from fake_smolvm.errors import CommandError, os_error_text
 from fake_smolvm.machines.record import DEFAULT_CPUS, DEFAULT_MEMORY_MIB
 from fake_smolvm.rust.std import WHITE_SPACE
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def warning(env: Mapping[str, str], text: str, field: str = "", value: object = "") -> str:
-    """Give a warning's line, coloured even where there is no terminal, but not with `NO_COLOR`.
+    """Return a warning's line, coloured even where there is no terminal, but not with `NO_COLOR`.
 
     Both are so in 0.8.0, asked on 2026-11-25; its recorder had set `NO_COLOR`.
     """

@@ -31,7 +31,7 @@ _SHELL = "/bin/sh"
 
 
 def failed(what: str, why: str) -> CommandError:
-    """Give the failure of something that has to do with an artifact."""
+    """Return the failure of something that has to do with an artifact."""
     return CommandError(f"agent operation failed: {what}: {why}")
 
 
@@ -112,7 +112,7 @@ class Packed:
             self.say("assets already extracted (possibly by another process)")
 
     def record(self, name: str, matches: Matches) -> Record:
-        """Give the machine that the manifest and the command line describe.
+        """Return the machine that the manifest and the command line describe.
 
         Raises CommandError for a volume or a network backend that cannot be.
         """
@@ -147,7 +147,7 @@ class Packed:
 
 
 def run_once(packed: Packed, matches: Matches) -> int:
-    """Boot a machine, run the command in it, remove the machine; give the command's exit code."""
+    """Boot a machine, run the command in it, remove the machine; return the command's exit code."""
     packed.unpack(force=matches["force_extract"])
     name = f"packed-{os.getpid()}-{time.time_ns()}"
     paths = packed.paths
@@ -165,7 +165,7 @@ def run_once(packed: Packed, matches: Matches) -> int:
 
 
 def execute(packed: Packed, record: Record, process: Process, matches: Matches) -> int:
-    """Run the command, or what the manifest says, in a booted machine; give its exit code."""
+    """Run the command, or what the manifest says, in a booted machine; return its exit code."""
     manifest = packed.manifest
     argv = matches["command"] or [*manifest.entrypoint, *manifest.cmd] or [_SHELL]
     env = dict(resources.parse_env(manifest.env))
@@ -242,7 +242,7 @@ def status(packed: Packed) -> None:
 
 
 def run_in_started(packed: Packed, matches: Matches) -> int:
-    """Run a command, or a shell, in the program's own machine; give its exit code."""
+    """Run a command, or a shell, in the program's own machine; return its exit code."""
     daemon = Daemon(packed)
     record = daemon.record()
     process = None if record is None else agent_of(packed.paths, daemon.name)
@@ -265,7 +265,7 @@ class Daemon:
         self._file = os.path.join(packed.paths.machine_dir(self.name), "record")
 
     def record(self) -> Record | None:
-        """Give the record that `start` wrote; None if none was started."""
+        """Return the record that `start` wrote; None if none was started."""
         try:
             with open(self._file, encoding="utf-8") as file:
                 return Record.from_row(loads(file.read()))

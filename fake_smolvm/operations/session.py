@@ -69,7 +69,7 @@ def execute(
     terminal: bool = False,
     stream: bool = False,
 ) -> int:
-    """Run a command in a machine that runs; give its exit code. `timeout` is in nanoseconds.
+    """Run a command in a machine that runs; return its exit code. `timeout` is in nanoseconds.
 
     Raises CommandError when there is no such machine, or the command cannot be started in it.
     """
@@ -165,7 +165,7 @@ class Session:
         timeout: int | None = None,
         terminal: bool = False,
     ) -> int:
-        """Run the command and show its output; give its exit code. `timeout` is in nanoseconds."""
+        """Run the command and show its output; return its exit code. `timeout` is nanoseconds."""
         host = self.host
         cancelled = host.cancelled
         try:
@@ -220,7 +220,7 @@ class Session:
 
 
 def pairs(entries: Iterable[str]) -> tuple[list[tuple[str, str]], int]:
-    """Read `-e` values; gives the pairs, and how many entries are none."""
+    """Read `-e` values; return the pairs, and how many entries are none."""
     read: list[tuple[str, str]] = []
     malformed = 0
     for entry in entries:

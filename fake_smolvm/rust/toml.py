@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import tomllib
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fake_smolvm.rust.toml_mistakes import FINAL, MistakeError, Reading, TomlError
 from fake_smolvm.rust.toml_scalars import Scalars
 from fake_smolvm.rust.toml_tables import BARE_KEY, Node, Tables, insert
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fake_smolvm.rust.toml_cursor import DIGITS, PRINTABLE, SPACE, Cursor
 from fake_smolvm.rust.toml_mistakes import FINAL, MistakeError, Reading
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from fake_smolvm import variables
 from fake_smolvm.errors import SetupError
@@ -46,7 +47,6 @@ from fake_smolvm.machines import given
 from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.paths import Paths
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 FAKE = Path(sys.executable).with_name("fake_smolvm")
 
@@ -59,15 +59,6 @@ class Machine:
 
     def ticks(self) -> bool:
         return "tick" in self.sh("ps | grep -v grep")
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it comes to be so: looked for a number of times, not until a moment."""
-    for _ in range(1_200):
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 import pytest
+from support.fake import SMOLVM
 
-SMOLVM = [
-    sys.executable,
-    "-c",
-    "import sys; from fake_smolvm.entry import main; sys.exit(main())",
-]
 WORKERS = 6
 ROUNDS = 60
 KILLED_AFTER_SECONDS = 0.03

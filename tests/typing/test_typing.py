@@ -8,19 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from wrapper_clients import described
 
+import smolvm_wrapper
 from smolvm_wrapper import AsyncMachine, AsyncSmolvm, CommandBuilder, Machine, Smolvm
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import Described, DescribedHandle
+from smolvm_wrapper.methods import DescribedHandle
 
 USAGE = Path(__file__).with_name("usage.py")
 REPOSITORY = Path(__file__).parents[2]
 DESCRIBED = [
     (owner, name)
     for owner in (CommandSet, MachineHandle)
-    for name, member in vars(owner).items()
-    if isinstance(member, Described) and not isinstance(member, DescribedHandle)
+    for name, member in described(owner).items()
+    if not isinstance(member, DescribedHandle)
 ]
 
 
@@ -46,13 +48,13 @@ def test_public_api(checker: list[str], tmp_path: Path) -> None:
 
 
 def test_the_package_is_marked_as_typed() -> None:
-    assert Path(inspect.getfile(CommandSet)).with_name("py.typed").is_file()
+    assert Path(smolvm_wrapper.__file__).with_name("py.typed").is_file()
 
 
 @pytest.mark.parametrize(("owner", "name"), DESCRIBED)
 def test_signature_and_docstring_are_there_at_run_time(owner: type, name: str) -> None:
-    described = inspect.signature(vars(owner)[name].build)
-    parameters = list(described.parameters.values())[1:]
+    written = inspect.signature(described(owner)[name].build)
+    parameters = list(written.parameters.values())[1:]
     instances = (
         [Smolvm(version="0.8.0"), AsyncSmolvm(version="0.8.0"), CommandBuilder("0.8.0")]
         if owner is CommandSet
@@ -70,7 +72,7 @@ def test_signature_and_docstring_are_there_at_run_time(owner: type, name: str) -
 
 @pytest.mark.parametrize(("owner", "name"), DESCRIBED)
 def test_docstring_tells_of_every_argument(owner: type, name: str) -> None:
-    build = vars(owner)[name].build
+    build = described(owner)[name].build
     doc = inspect.getdoc(build) or ""
     if "Args:" in doc:
         for parameter in list(inspect.signature(build).parameters)[1:]:

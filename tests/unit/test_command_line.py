@@ -174,32 +174,6 @@ def test_a_closed_stream_is_an_empty_one(closed: str, tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_a_usage_error_imports_little(tmp_path: Path) -> None:
-    code = (
-        "import sys; before = set(sys.modules); from fake_smolvm.entry import main; "
-        "sys.argv[1:] = ['machine', 'exec', '--nme']; main(); "
-        "print(*[name for name in sys.modules if name not in before and '.' not in name])"
-    )
-    executable = tmp_path / "tool"
-    write_executable(executable, code)
-    allowed = {
-        "__future__",
-        "fake_smolvm",
-        "_json",
-        "_signal",
-        "os",
-        "stat",
-        "_stat",
-        "posixpath",
-        "genericpath",
-    }
-    assert {*run(executable).stdout.decode().split()} <= allowed | {
-        "abc",
-        "_abc",
-        "_collections_abc",
-    }
-
-
 DOCUMENTS = [
     None,
     True,

@@ -5,16 +5,13 @@ Seeded and bounded; each try is a HOME of its own, so one damage cannot hide the
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-
-from fake_smolvm.entry import run
-from fake_smolvm.host import Host
+from support.fake import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,13 +95,11 @@ machine images --name box
 
 
 def smolvm(home: Path, *argv: str, variables: bool = True) -> tuple[int, str]:
-    out = io.BytesIO()
     env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     if variables:
         env |= {name: str(home / file) for name, file in VARIABLES.items()}
-    host = Host(env=env, cwd=str(home), stdin=io.BytesIO(), stdout=out, stderr=out, in_process=True)
-    code = run(argv, host)
-    return code, out.getvalue().decode("utf-8", "surrogateescape")
+    ran = run_here(env, *argv, cwd=str(home))
+    return ran.code, (ran.stdout + ran.stderr).decode("utf-8", "surrogateescape")
 
 
 @pytest.fixture(scope="module")

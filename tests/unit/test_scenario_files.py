@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import run_here
 
-from fake_smolvm.entry import run
 from fake_smolvm.fastjson import dumps_line
-from fake_smolvm.host import Host
 from fake_smolvm.scenarios import ScenarioError, load, names, provided
 
 if TYPE_CHECKING:
@@ -18,10 +16,8 @@ if TYPE_CHECKING:
 
 
 def smolvm(home: Path, scenario: str, *argv: str) -> tuple[int, str, str]:
-    out, err = io.BytesIO(), io.BytesIO()
     env = {"HOME": str(home), "FAKE_SMOLVM_SCENARIO": scenario}
-    host = Host(env=env, cwd="/", stdin=io.BytesIO(), stdout=out, stderr=err, in_process=True)
-    return run(argv, host), out.getvalue().decode(), err.getvalue().decode()
+    return run_here(env, *argv).text
 
 
 @pytest.mark.parametrize(

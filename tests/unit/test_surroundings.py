@@ -6,7 +6,6 @@ The texts are those of the real 0.8.0, asked on 2026-11-25 under the same condit
 from __future__ import annotations
 
 import compileall
-import io
 import os
 import resource
 import subprocess
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import run_here
 
 import fake_smolvm
-from fake_smolvm.entry import run
-from fake_smolvm.host import Host
 from fake_smolvm.install import install
 
 if TYPE_CHECKING:
@@ -57,9 +55,7 @@ OF_DATA = ["machine", "status"], ["machine", "exec", "--", "true"], ["config", "
 
 
 def in_process(env: dict[str, str], *argv: str) -> tuple[int, str, str]:
-    out, err = io.BytesIO(), io.BytesIO()
-    host = Host(env=env, cwd="/", stdin=io.BytesIO(), stdout=out, stderr=err, in_process=True)
-    return run(argv, host), out.getvalue().decode(), err.getvalue().decode()
+    return run_here(env, *argv).text
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-
-from fake_smolvm.entry import run
-from fake_smolvm.host import Host
+from support.fake import run_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,25 +27,13 @@ class Fake:
     env: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *argv: str, stdin: bytes = b"", scenario: Scenario | None = None) -> Said:
-        out, err = io.BytesIO(), io.BytesIO()
-        host = Host(
-            env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", **self.env},
-            cwd=str(self.cwd),
-            stdin=io.BytesIO(stdin),
-            stdout=out,
-            stderr=err,
-            in_process=True,
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", **self.env}
+        ran = run_here(env, *argv, cwd=str(self.cwd), stdin=stdin, scenario=scenario)
+        out, err = (
+            text.decode().replace(str(self.home), "$HOME").replace(str(self.cwd), "$CWD")
+            for text in (ran.stdout, ran.stderr)
         )
-        host.scenario = scenario
-        code = run(argv, host)
-        shown = [
-            stream.getvalue()
-            .decode()
-            .replace(str(self.home), "$HOME")
-            .replace(str(self.cwd), "$CWD")
-            for stream in (out, err)
-        ]
-        return Said(code, *shown)
+        return Said(ran.code, out, err)
 
 
 @pytest.fixture

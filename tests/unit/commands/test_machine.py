@@ -6,15 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import hazards
 
 if TYPE_CHECKING:
     from conftest import Fake
-
-
-def hazards(fake: Fake) -> list[tuple[str, str]]:
-    journal = fake.home / ".fake_smolvm" / "hazards.jsonl"
-    lines = journal.read_text().splitlines() if journal.exists() else []
-    return [(noted["hazard"], noted["machine"]) for noted in map(json.loads, lines)]
 
 
 def test_a_whole_life_in_process(fake: Fake) -> None:
@@ -34,7 +29,7 @@ def test_a_whole_life_in_process(fake: Fake) -> None:
     assert fake("machine", "delete", "m1", stdin=b" Yes \n").out == (
         "Cleaning up data directory for vm: m1\nDeleted machine: m1\n"
     )
-    assert hazards(fake) == []
+    assert hazards(fake.home) == []
 
 
 def test_nothing_outside_the_place_of_its_own_is_touched(fake: Fake) -> None:
@@ -79,7 +74,7 @@ def test_looking_for_an_unknown_machine_leaves_data_behind(fake: Fake, verb: str
 def test_hazards_are_noted(fake: Fake, commands: list[list[str]], noted: tuple[str, str]) -> None:
     for command in commands:
         assert fake("machine", *command).code == 0
-    assert hazards(fake) == [noted]
+    assert hazards(fake.home) == [noted]
 
 
 def test_a_port_of_a_running_machine_is_taken(fake: Fake) -> None:

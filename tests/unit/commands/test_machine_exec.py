@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import hazards, run_here
 
-from fake_smolvm.entry import run
-from fake_smolvm.host import Host
 from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.process import set_condition
@@ -45,23 +42,13 @@ class Box:
         return self(*options, "--", "sh", "-c", script)
 
     def raw(self, *argv: str, stdin: bytes = b"", scenario: Scenario | None = None) -> bytes:
-        out = io.BytesIO()
-        host = Host(
-            env={"HOME": str(self.fake.home)},
-            cwd=str(self.fake.cwd),
-            stdin=io.BytesIO(stdin),
-            stdout=out,
-            stderr=io.BytesIO(),
-            in_process=True,
-        )
-        host.scenario = scenario
-        run(["machine", "exec", "--name", "box", *argv], host)
-        return out.getvalue()
+        line = ["machine", "exec", "--name", "box", *argv]
+        env = {"HOME": str(self.fake.home)}
+        cwd = str(self.fake.cwd)
+        return run_here(env, *line, cwd=cwd, stdin=stdin, scenario=scenario).stdout
 
     def hazards(self) -> set[str]:
-        journal = self.fake.home / ".fake_smolvm" / "hazards.jsonl"
-        lines = journal.read_text().splitlines() if journal.exists() else []
-        return {json.loads(line)["hazard"] for line in lines}
+        return {hazard for hazard, _ in hazards(self.fake.home)}
 
 
 @pytest.fixture

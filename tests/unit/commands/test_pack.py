@@ -5,17 +5,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import hazards
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Fake
-
-
-def hazards(fake: Fake) -> list[str]:
-    journal = fake.home / ".fake_smolvm/hazards.jsonl"
-    lines = journal.read_text().splitlines() if journal.exists() else []
-    return [json.loads(line)["hazard"] for line in lines]
 
 
 def record(fake: Fake, name: str) -> dict[str, object]:
@@ -58,7 +53,7 @@ def test_what_create_from_drops_is_a_hazard(
 ) -> None:
     fake("machine", "create", "--from", f"{packed}.smolmachine", *given, "m")
     assert record(fake, "m")["network"] is network
-    assert hazards(fake) == ["H1"]
+    assert [hazard for hazard, _ in hazards(fake.home)] == ["H1"]
 
 
 def test_the_artifact_must_be_in_place_at_every_start(fake: Fake, packed: Path) -> None:
@@ -92,7 +87,7 @@ def test_a_pack_of_a_bare_machine_runs_but_makes_no_machine_that_starts(fake: Fa
     ran = fake("pack", "run", "--sidecar", "app.smolmachine", "--", "cat", "/root/f")
     assert (ran.code, ran.out) == (0, "kept\n")
     assert fake("machine", "create", "--from", "app.smolmachine", "n").code == 0
-    assert "H18" in hazards(fake)
+    assert "H18" in dict(hazards(fake.home))
     refused = fake("machine", "start", "--name", "n")
     assert refused.err.endswith("no layer directories found in /packed_layers\n")
     assert record(fake, "n")["state"] == "created"

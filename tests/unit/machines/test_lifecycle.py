@@ -13,20 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake import SMOLVM, hazards
+from support.waiting import eventually
 
 from fake_smolvm.machines.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 LIMIT_SECONDS = 120
 """No machine is so slow that what is waited for takes longer."""
-
-SMOLVM = [
-    sys.executable,
-    "-c",
-    "import sys; from fake_smolvm.entry import main; sys.exit(main())",
-]
 
 
 class Fake:
@@ -59,7 +55,7 @@ class Fake:
         start = self.begin("start", "--name", name)
         del self.env["FAKE_SMOLVM_BOOT_SECONDS"]
         machines = self.home / ".fake_smolvm" / "vms"
-        assert comes_true(lambda: any(machines.glob("*/agent")))
+        assert eventually(lambda: any(machines.glob("*/agent")))
         return start, int(next(machines.glob("*/agent")).read_text().split()[0])
 
     def started(self, name: str) -> int:
@@ -77,8 +73,7 @@ class Fake:
         return found[1]
 
     def hazards(self) -> list[str]:
-        journal = self.home / ".fake_smolvm" / "hazards.jsonl"
-        return re.findall(r'"hazard":"(H\d+)"', journal.read_text() if journal.exists() else "")
+        return [hazard for hazard, _ in hazards(self.home)]
 
 
 @pytest.fixture
@@ -97,15 +92,6 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def comes_true(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + LIMIT_SECONDS
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def test_a_running_machine_is_a_process_until_it_is_stopped(fake: Fake) -> None:
     pid = fake.started("m1")
     assert is_alive(pid)
@@ -119,7 +105,7 @@ def test_a_running_machine_is_a_process_until_it_is_stopped(fake: Fake) -> None:
 def test_a_killed_machine_reads_as_stopped(fake: Fake) -> None:
     pid = fake.started("m1")
     os.kill(pid, signal.SIGKILL)
-    assert comes_true(lambda: not is_alive(pid))
+    assert eventually(lambda: not is_alive(pid))
     assert fake("status", "--name", "m1") == "Machine 'm1': not running\n"
     assert fake.state("m1") == "stopped"
     assert fake("stop", "--name", "m1") == "Machine 'm1' is not running (state: stopped)\n"
@@ -130,11 +116,11 @@ def test_a_killed_machine_reads_as_stopped(fake: Fake) -> None:
 def test_a_frozen_machine_is_unreachable_and_is_cleaned_up(fake: Fake, verb: str) -> None:
     pid = fake.started("m1")
     os.kill(pid, signal.SIGSTOP)
-    assert comes_true(lambda: fake.state("m1") == "unreachable")
+    assert eventually(lambda: fake.state("m1") == "unreachable")
     assert fake("status", "--name", "m1") == "Machine 'm1': not running\n"
     said = fake(verb, "--name", "m1")
     assert f"is unreachable (PID {pid} alive but agent unresponsive); cleaning up.\n" in said
-    assert comes_true(lambda: not is_alive(pid))
+    assert eventually(lambda: not is_alive(pid))
     assert fake.state("m1") == ("running" if verb == "start" else "stopped")
 
 
@@ -144,7 +130,7 @@ def test_a_machine_ends_with_its_store(fake: Fake, frozen: bool) -> None:
     if frozen:
         os.kill(pid, signal.SIGSTOP)
     shutil.rmtree(fake.home)
-    assert comes_true(lambda: not is_alive(pid))
+    assert eventually(lambda: not is_alive(pid))
 
 
 def test_deleting_a_running_machine_leaves_its_process(fake: Fake) -> None:
@@ -217,7 +203,7 @@ def test_an_interrupted_start_leaves_nothing(fake: Fake) -> None:
     start.send_signal(signal.SIGINT)
     _, err = start.communicate(timeout=LIMIT_SECONDS)
     assert (start.returncode, err) == (-signal.SIGINT, "Starting machine 'm1'...\n")
-    assert comes_true(lambda: not is_alive(pid))
+    assert eventually(lambda: not is_alive(pid))
 
 
 def test_without_a_hypervisor_nothing_starts(fake: Fake) -> None:
@@ -240,7 +226,7 @@ def test_monitor_restarts_what_dies_and_ends_on_ctrl_c(fake: Fake) -> None:
     first = monitor.stdout.readline()
     assert first == "Monitoring machine 'm1' (policy: always, interval: 1s)\n"
     os.kill(pid, signal.SIGKILL)
-    assert comes_true(lambda: fake.state("m1") == "running")
+    assert eventually(lambda: fake.state("m1") == "running")
     assert fake.pid(fake("status", "--name", "m1")) != pid
     monitor.send_signal(signal.SIGINT)
     out, _ = monitor.communicate(timeout=LIMIT_SECONDS)

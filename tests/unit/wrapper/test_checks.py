@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from wrapper_clients import described
 
 import smolvm_wrapper
 from smolvm_wrapper import (
@@ -28,7 +29,6 @@ from smolvm_wrapper import (
 )
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import Described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,12 +346,11 @@ def test_too_long_an_argument_is_told_of(client: Any, stub: Any) -> None:
 
 def test_every_annotation_says_what_is_wanted() -> None:
     for owner in (CommandSet, MachineHandle):
-        for member in vars(owner).values():
-            if isinstance(member, Described):
-                for name, wanted in member.build.__annotations__.items():
-                    kind, _, none = wanted.partition(" | ")
-                    assert none in ("", "None")
-                    assert name == "return" or kind in checks._KINDS, (member, name)  # noqa: SLF001
+        for member in described(owner).values():
+            for name, wanted in member.build.__annotations__.items():
+                kind, _, none = wanted.partition(" | ")
+                assert none in ("", "None")
+                assert name == "return" or kind in checks._KINDS, (member, name)  # noqa: SLF001
 
 
 # --- what is public does something ---
@@ -363,17 +362,11 @@ def test_every_public_name_of_a_client_runs_or_tells(stub: Any) -> None:
     told |= {"version"}
     for kind in (Smolvm, AsyncSmolvm):
         one = kind(stub.path, version="0.8.0")
-        described = {
-            name for name, member in vars(CommandSet).items() if isinstance(member, Described)
-        }
-        assert {name for name in dir(one) if not name.startswith("_")} == described | told
+        public = {name for name in dir(one) if not name.startswith("_")}
+        assert public == described(CommandSet).keys() | told
         handle = one.machine("vm")
-        own = {
-            name for name, member in vars(MachineHandle).items() if isinstance(member, Described)
-        }
-        assert {name for name in dir(handle) if not name.startswith("_")} == own | {
-            "guards", "name", "runner",
-        }  # fmt: skip
+        public = {name for name in dir(handle) if not name.startswith("_")}
+        assert public == described(MachineHandle).keys() | {"guards", "name", "runner"}
 
 
 def test_upload_and_download(client: Any, stub: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wrapper_waiting import alive, eventually
+from support.waiting import alive, eventually
 
 from smolvm_wrapper import AsyncSmolvm, Smolvm, SmolvmError
 from smolvm_wrapper.running import Job

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from wrapper_clients import described
 
 from smolvm_wrapper import (
     AsyncMachine,
@@ -22,9 +23,8 @@ from smolvm_wrapper import (
 )
 from smolvm_wrapper.commands import CommandSet
 from smolvm_wrapper.machine import MachineHandle
-from smolvm_wrapper.methods import Described
 
-METHODS = [name for name, member in vars(CommandSet).items() if isinstance(member, Described)]
+METHODS = list(described(CommandSet))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -134,8 +134,8 @@ def test_what_gives_something_of_its_own() -> None:
 def test_every_docstring_tells_what_is_raised(owner: type) -> None:
     silent = [
         name
-        for name, member in vars(owner).items()
-        if isinstance(member, Described) and "Raises:\n" not in (member.__doc__ or "")
+        for name, member in described(owner).items()
+        if "Raises:\n" not in (member.__doc__ or "")
     ]
     assert silent == []
 

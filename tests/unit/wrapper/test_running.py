@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wrapper_waiting import alive, eventually
+from support.waiting import alive, eventually
 
 from smolvm_wrapper import (
     AsyncSmolvm,
