@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-BARE_IDENTITY = "alpine"
-"""What a machine without an image looks like."""
 
 _FOLDER = os.path.dirname(__file__)
 _PROVIDED = os.path.join(_FOLDER, "images.json")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from fake_smolvm.guest import images
 from fake_smolvm.guest.bashkit.guest import BashkitGuest
 from fake_smolvm.guest.bashkit.inside import inside_of
+from fake_smolvm.guest.files import image_of
 from fake_smolvm.machines.agent import agent_of
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def of(host: Host, paths: Paths, record: Record, process: Process | None = None)
 
 def defaults(paths: Paths, record: Record) -> tuple[list[tuple[str, str]], str | None]:
     """Return the environment and the folder of a machine's commands: its image's, then its own."""
-    image = None if record.image is None else images.find(paths.env, record.image)
+    image = image_of(paths, record)
     env: dict[str, str] = {}
     if image is not None:
         env.update(entry.partition("=")[::2] for entry in image.env)

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+BARE = "alpine"
+"""The identity of a machine without an image."""
 _FOLDER = os.path.join(os.path.dirname(__file__), "identities")
 _READY = ".smolvm-ready"
 """The file that the agent leaves in `/`; where it is, the root is laid out."""
@@ -85,7 +87,7 @@ def load(name: str) -> Identity:
     if identity is None:
         path = os.path.join(_FOLDER, f"{name}.json")
         if not os.path.exists(path):
-            path = os.path.join(_FOLDER, "alpine.json")
+            path = os.path.join(_FOLDER, f"{BARE}.json")
         with open(path, encoding="utf-8") as file:
             identity = _loaded[name] = Identity(name, loads(file.read()))
     return identity

@@ -11,8 +11,6 @@ import errno
 import os
 from stat import S_ISDIR, S_ISLNK
 
-from fake_smolvm.machines.removal import remove_tree
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -340,6 +338,8 @@ class Place:
     def remove_tree(self) -> None:
         """Remove a folder and all that is in it, however deep; raise OSError for what stays."""
         self.check_movable()
+        from fake_smolvm.machines.removal import remove_tree
+
         if not remove_tree(self.name, self.folder):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
 

@@ -27,7 +27,7 @@ from fake_smolvm.guest.bashkit.frames import (
     Work,
     receive,
 )
-from fake_smolvm.guest.bashkit.output import PipeClosedError
+from fake_smolvm.guest.bashkit.run import PipeClosedError
 from fake_smolvm.guest.protocol import KILLED, TIMED_OUT, ConnectionLostError
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from fake_smolvm.guest.bashkit.inside import Inside
-    from fake_smolvm.guest.bashkit.output import Output
+    from fake_smolvm.guest.bashkit.run import Output
 
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 10.0

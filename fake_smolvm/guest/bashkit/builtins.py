@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fake_smolvm.guest.bashkit.programs.refusals import missing, no_bash, not_emulated
-from fake_smolvm.guest.bashkit.programs.shell_words import SHELL_WORDS, command_v, type_of
 from fake_smolvm.guest.bashkit.programs.table import SYSTEM, TOOLS, WITH_VOLUMES, later, load
+from fake_smolvm.guest.bashkit.quirks import SHELL_WORDS
 from fake_smolvm.guest.bashkit.shown import scripted
 
 TYPE_CHECKING = False
@@ -39,19 +38,7 @@ _WORDS = {
 def builtins(guest: Inside, script: str) -> Iterator[tuple[str, Command]]:
     """Yield the programs of ours that a script meets, by name; those of the test before all."""
     known = guest.identity.names
-    for name in SYSTEM:
-        yield name, later(name) if name in known else missing
-    if guest.mounts:
-        for name in WITH_VOLUMES:
-            yield name, later(name)
-    yield "__dd", later("dd")
-    yield "__not_emulated", lacking
-    yield "__no_bash", no_bash
-    yield "__command_v", command_v
-    yield "__type", type_of
-    for name in _NOT_IN_EVERY_GUEST:
-        if name not in known:
-            yield name, missing
+    yield from _in_every_script(guest)
     words = set(script.translate(_WORDS).split())
     unsure = (words & known) - SHELL_WORDS - SYSTEM - _HAS
     if unsure:
@@ -64,21 +51,40 @@ def builtins(guest: Inside, script: str) -> Iterator[tuple[str, Command]]:
             yield name, of_the_test
 
 
+def _in_every_script(guest: Inside) -> Iterator[tuple[str, Command]]:
+    known = guest.identity.names
+    missing = later("__missing")
+    for name in SYSTEM:
+        yield name, later(name) if name in known else missing
+    if guest.mounts:
+        for name in WITH_VOLUMES:
+            yield name, later(name)
+    yield "__dd", later("dd")
+    yield "__not_emulated", lacking
+    for name in ("__no_bash", "__command_v", "__type"):
+        yield name, later(name)
+    for name in _NOT_IN_EVERY_GUEST:
+        if name not in known:
+            yield name, missing
+
+
 def lacking(call: Invocation) -> int:
     """Run a program that the guest has, and the test, or one of our tools, provides."""
     if call.argv[0] == "__not_emulated":
         call.argv = call.argv[1:]
     name = call.argv[0]
+    from fake_smolvm.guest.bashkit.programs.refusals import not_emulated
+
     program = load(name) if name in TOOLS else not_emulated
     return of_the_test(call, program) if call.guest.asks_the_test else program(call)
 
 
-def of_the_test(call: Invocation, otherwise: Command = missing) -> int:
+def of_the_test(call: Invocation, otherwise: Command | None = None) -> int:
     """Run a program that the test may provide."""
     stdin = b"".join(iter(lambda: call.read(1 << 16), b""))
     answer = call.guest.ask_the_test(list(call.argv), call.env, call.cwd, stdin)
     if answer is None:
-        return otherwise(call)
+        return (otherwise or load("__missing"))(call)
     code, stdout, stderr = answer
     call.out(stdout)
     call.stderr(stderr)

@@ -18,8 +18,7 @@ from fake_smolvm.guest.bashkit.frames import (
     receive,
     send,
 )
-from fake_smolvm.guest.bashkit.output import Output
-from fake_smolvm.guest.bashkit.run import Run
+from fake_smolvm.guest.bashkit.run import Output, Run
 from fake_smolvm.guest.protocol import ConnectionLostError
 from fake_smolvm.machines.process import Process
 

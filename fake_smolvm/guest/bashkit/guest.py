@@ -12,10 +12,9 @@ import os
 from io import BytesIO
 from stat import S_ISDIR
 
-from fake_smolvm.guest.bashkit.output import Output
 from fake_smolvm.guest.bashkit.programs.table import streaming
 from fake_smolvm.guest.bashkit.quirks import leaves_children, wants_stdin, without_shell
-from fake_smolvm.guest.bashkit.run import Run
+from fake_smolvm.guest.bashkit.run import Output, Run
 from fake_smolvm.guest.files import SSH_AGENT
 from fake_smolvm.guest.protocol import ConnectionLostError, GuestResult, SpawnError
 

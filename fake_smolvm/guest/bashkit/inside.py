@@ -6,8 +6,7 @@ import os
 import time
 from stat import S_ISREG
 
-from fake_smolvm.guest import images
-from fake_smolvm.guest.files import files, identity_of
+from fake_smolvm.guest.files import files, identity_of, image_of
 from fake_smolvm.machines.process import FIRST_VIRTUAL_PID, set_condition
 
 TYPE_CHECKING = False
@@ -212,10 +211,10 @@ def inside_of(
     scenario: Scenario | None = None,
 ) -> Inside:
     """Return the inside of a machine; its files are laid out if they were not yet."""
-    image = None if record.image is None else images.find(paths.env, record.image)
+    image = image_of(paths, record)
     identity = identity_of(image)
     user = 0 if image is None else image.user
-    tree = files(paths, record, image)
+    tree = files(paths, record)
     root = paths.guest_root(record.name)
     if os.path.exists(f"{root}/.smolvm-packages"):
         from fake_smolvm.guest.packages import with_installed

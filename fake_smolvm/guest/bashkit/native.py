@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MODULE = "bashkit._bashkit"
 _loading = _thread.allocate_lock()
+READ_ONLY = "filesystem is read-only"
+"""What it says where nothing may be written."""
 _CO_COROUTINE = 0x80
 
 

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
     from fake_smolvm.guest.bashkit.inside import Inside
 
+_SHELL_WORDS_TEXT = """
+alias break builtin case cd command continue declare do done echo elif else esac eval exec exit
+export false fi for function getopts if in jobs local printf read readonly return select set shift
+source test then time trap true type ulimit umask unset until wait while
+"""
+SHELL_WORDS = frozenset(_SHELL_WORDS_TEXT.split())
+"""What a shell knows without looking for a file."""
 SHELLS = frozenset(("sh", "ash", "bash", "dash"))
 _ENDLESS = frozenset(("cat", "head", "seq", "sleep", "yes"))
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-,+:@% "

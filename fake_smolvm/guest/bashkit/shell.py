@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 
 from fake_smolvm.guest.bashkit.invocation import Invocation
-from fake_smolvm.guest.bashkit.native import load, make
+from fake_smolvm.guest.bashkit.native import READ_ONLY, load, make
 from fake_smolvm.guest.bashkit.quirks import largest_number
-from fake_smolvm.guest.bashkit.wording import READ_ONLY, Wording
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ class Shell:
         "_clean_up",
         "_ended",
         "_first",
+        "_identity",
         "_memory",
         "_more",
         "_on_end",
@@ -56,7 +56,6 @@ class Shell:
         "_script",
         "_torn",
         "_volumes",
-        "_wording",
     )
 
     def __init__(
@@ -84,7 +83,7 @@ class Shell:
         self._out = out
         self._on_end = on_end
         self._ended: int | None = None
-        self._wording = Wording(guest.identity.names, has_bash=guest.identity.has_bash)
+        self._identity = guest.identity
         self._script = script
         self._memory = guest.memory_mib << 20
         self._beside = guest.root.rpartition("/")[0]
@@ -226,9 +225,14 @@ class Shell:
         for number, data in enumerate(whole):
             rest = data[self._passed[number] :]
             if rest and number:
-                rest = self._wording.of(rest.decode(errors="replace")).encode()
+                rest = self._as_guest(rest.decode(errors="replace")).encode()
             if rest:
                 self._out(number + 1, rest)
+
+    def _as_guest(self, stderr: str) -> str:
+        from fake_smolvm.guest.bashkit.wording import Wording
+
+        return Wording(self._identity.names, has_bash=self._identity.has_bash).of(stderr)
 
     def is_complete(self, script: str) -> bool:
         """Whether a script is one, and not the beginning of one."""
@@ -268,7 +272,7 @@ class Shell:
             data = clean.encode()
             self._passed[number] += len(data)
             if data:
-                self._out(number + 1, data if number == 0 else self._wording.of(clean).encode())
+                self._out(number + 1, data if number == 0 else self._as_guest(clean).encode())
 
 
 def quoted(word: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fake_smolvm.guest.bashkit.native import READ_ONLY
 from fake_smolvm.guest.bashkit.programs.refusals import not_emulated_text
 
-READ_ONLY = "filesystem is read-only"
 _PYTHON_LIMITS = (
     "ModuleNotFoundError: No module named",
     "AttributeError: module '",

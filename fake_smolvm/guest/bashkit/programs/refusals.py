@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.guest.bashkit.invocation import Invocation
+    from fake_smolvm.guest.bashkit.invocation import Command, Invocation
 
 
 def missing(call: Invocation) -> int:
@@ -31,3 +31,6 @@ def not_emulated_text(name: str) -> str:
         f"fake_smolvm: '{name}' is in this guest, but not emulated; provide what it answers with "
         f"smolvm.guest_command({name!r}, ...), or [[guest]] in a scenario"
     )
+
+
+PROGRAMS: dict[str, Command] = {"__missing": missing, "__no_bash": no_bash}

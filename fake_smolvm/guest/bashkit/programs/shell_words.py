@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from fake_smolvm.guest.bashkit.quirks import SHELL_WORDS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fake_smolvm.guest.bashkit.invocation import Invocation
-
-_SHELL_WORDS_TEXT = """
-alias break builtin case cd command continue declare do done echo elif else esac eval exec exit
-export false fi for function getopts if in jobs local printf read readonly return select set shift
-source test then time trap true type ulimit umask unset until wait while
-"""
-SHELL_WORDS = frozenset(_SHELL_WORDS_TEXT.split())
-"""What a shell knows without looking for a file."""
+    from fake_smolvm.guest.bashkit.invocation import Command, Invocation
 
 
 def command_v(call: Invocation) -> int:
@@ -41,3 +35,6 @@ def type_of(call: Invocation) -> int:
         else:
             call.say(f"{name} is {found}")
     return code
+
+
+PROGRAMS: dict[str, Command] = {"__command_v": command_v, "__type": type_of}

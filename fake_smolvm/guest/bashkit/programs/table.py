@@ -17,6 +17,8 @@ _MODULES = {
         ("links", "ln"),
         ("network", "curl nslookup ping ping6 wget"),
         ("packaging", "apk apt apt-get"),
+        ("refusals", "__missing __no_bash"),
+        ("shell_words", "__command_v __type"),
         ("streams", "cat dd echo env false head printenv pwd seq sleep true yes"),
         ("system", "df free halt hostname id ifconfig ip mount nproc poweroff ps reboot"),
         ("system", "umount uname which"),
