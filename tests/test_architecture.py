@@ -115,7 +115,7 @@ TIES = {
     ("smolvm_wrapper.methods", "smolvm_wrapper.aio"),
     ("smolvm_wrapper.methods", "smolvm_wrapper.sync"),
     # A host carries a scenario, which answers for a host.
-    ("fake_smolvm.host", "fake_smolvm.scenarios"),
+    ("fake_smolvm.host", "fake_smolvm.scenarios.scenario"),
     # What a call is, what a timeline of calls is, which hazards are in them.
     ("fake_smolvm.harness.seen.timeline", "fake_smolvm.harness.seen.calls"),
     ("fake_smolvm.harness.words", "fake_smolvm.harness.verdicts.hazards"),
@@ -183,7 +183,6 @@ LONG = {
     "fake_smolvm.machines.guest_run": "to be cut",
     "fake_smolvm.machines.lifecycle": "to be cut",
     "fake_smolvm.rust.toml": "to be cut",
-    "fake_smolvm.scenarios": "to be cut",
     "smolvm_wrapper.commands": "to be cut",
 }
 

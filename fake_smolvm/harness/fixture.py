@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.settings import Mode
     from fake_smolvm.harness.verdicts.hazards import Finding
     from fake_smolvm.host import Host
-    from fake_smolvm.scenarios import GuestCommand
+    from fake_smolvm.scenarios.guest_commands import GuestCommand
 
 
 class SmolvmFixture:

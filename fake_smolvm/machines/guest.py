@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.lifecycle import Process
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.record import Record
-    from fake_smolvm.scenarios import Answer, Scenario
+    from fake_smolvm.scenarios.guest_commands import Answer
+    from fake_smolvm.scenarios.scenario import Scenario
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_ENV = (

@@ -11,7 +11,9 @@ import pytest
 from fake_smolvm.entry import run
 from fake_smolvm.fastjson import dumps_line
 from fake_smolvm.host import Host
-from fake_smolvm.scenarios import ScenarioError, load, names, provided
+from fake_smolvm.scenarios import ScenarioError
+from fake_smolvm.scenarios.guest_commands import provided
+from fake_smolvm.scenarios.scenario import load, names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from fake_smolvm.host import Host
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fake_smolvm.scenarios import Scenario
+    from fake_smolvm.scenarios.scenario import Scenario
 
 
 class Said(NamedTuple):

@@ -15,7 +15,8 @@ from fake_smolvm.entry import run
 from fake_smolvm.host import Host
 from fake_smolvm.machines import lifecycle
 from fake_smolvm.machines.paths import Paths
-from fake_smolvm.scenarios import Scenario, provided
+from fake_smolvm.scenarios.guest_commands import provided
+from fake_smolvm.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
