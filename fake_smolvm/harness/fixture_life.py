@@ -167,10 +167,12 @@ def in_process(
         return
     wish = markers.wish_of(request.node)
     wrong = markers.not_in_process(wish)
+    try:
+        from fake_smolvm.harness.in_process import front
+    except ImportError as error:
+        wrong = str(error)
     if wrong is not None:
         pytest.fail(wrong, pytrace=False)
-    from fake_smolvm.harness.in_process import front
-
     settings, allowed = _asked_for(request.node, run, in_process=True)
     life = Life(markers.IN_PROCESS, request.node, request.config, allowed)
     sandbox = Sandbox()

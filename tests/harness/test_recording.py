@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_smolvm.harness.cassettes import left_behind, recorder
+from fake_smolvm.harness.cassettes import compiling, left_behind
 from fake_smolvm.harness.cassettes.host_files import note_own_folders
 from fake_smolvm.harness.seen.reading import read
 
@@ -440,7 +440,7 @@ def test_a_recording_that_is_not_whole_is_none(  # noqa: PLR0917
     body: str,
     why: str,
 ) -> None:
-    monkeypatch.setattr(recorder, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(compiling, "_PATIENCE_SECONDS", 0.5)
     head = f"import subprocess\nB = {str(binary)!r}\n"
     head += "def test_one(smolvm):\n    smolvm.run('machine', 'ls')\n    "
     record(head + "pass").assert_outcomes(passed=1)

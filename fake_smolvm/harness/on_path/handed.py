@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fake_smolvm.harness.on_path.journal import KEPT
+from fake_smolvm.harness.on_path.private_names import check_popen
 from fake_smolvm.harness.on_path.starts import understood
 
 if TYPE_CHECKING:
@@ -118,3 +119,6 @@ def _teller(journal: Journal, process: Any) -> Callable[[bytes], object]:
             journal.give(number, kept, len(data) - len(kept))
 
     return tell
+
+
+check_popen(real_popen())
