@@ -118,7 +118,6 @@ TIES = {
     ("fake_smolvm.host", "fake_smolvm.scenarios.scenario"),
     # What a call is, what a timeline of calls is, which hazards are in them.
     ("fake_smolvm.harness.seen.timeline", "fake_smolvm.harness.seen.calls"),
-    ("fake_smolvm.harness.words", "fake_smolvm.harness.verdicts.hazards"),
     # The guest is to stand behind one Protocol; until then each of its parts knows the whole.
     ("fake_smolvm.machines.guest_apart", "fake_smolvm.machines.guest"),
     ("fake_smolvm.machines.guest_bash", "fake_smolvm.machines.guest"),

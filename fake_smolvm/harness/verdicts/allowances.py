@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fake_smolvm.harness.known_hazards import UNUSED, known
 from fake_smolvm.harness.seen.reading import number
-from fake_smolvm.harness.verdicts import hazards
-from fake_smolvm.harness.words import UNUSED
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -121,7 +120,7 @@ def _is_of_a_parameter(item: Any, mark: pytest.Mark) -> bool:
 
 
 def _is_in(hazard: str, version: str) -> bool:
-    about = hazards.known().get(hazard, {})
+    about = known().get(hazard, {})
     since, until = about.get("since"), (about.get("until") or "").partition(" ")[0]
     return (not since or number(since) <= number(version)) and (
         not until or number(version) < number(until)
