@@ -116,8 +116,6 @@ TIES = {
     ("smolvm_wrapper.methods", "smolvm_wrapper.sync"),
     # A host carries a scenario, which answers for a host.
     ("fake_smolvm.host", "fake_smolvm.scenarios.scenario"),
-    # What a call is, what a timeline of calls is, which hazards are in them.
-    ("fake_smolvm.harness.seen.timeline", "fake_smolvm.harness.seen.calls"),
     # The guest is to stand behind one Protocol; until then each of its parts knows the whole.
     ("fake_smolvm.machines.guest_apart", "fake_smolvm.machines.guest"),
     ("fake_smolvm.machines.guest_bash", "fake_smolvm.machines.guest"),

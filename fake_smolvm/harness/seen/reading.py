@@ -41,7 +41,7 @@ def read(argv: Sequence[str], version: str = grammars.DEFAULT_VERSION) -> Read:
 
 
 def number(version: str) -> tuple[int, ...]:
-    """Give a version as numbers, which compare as versions do."""
+    """Return a version as numbers, which compare as versions do."""
     return tuple(int(part) for part in version.split("."))
 
 

@@ -39,7 +39,7 @@ class Finding:
 
 
 def noted(journal: str) -> list[Finding]:
-    """Give the hazards that commands of the fake noted, each occurrence once."""
+    """Return the hazards that commands of the fake noted, each occurrence once."""
     return list(dict.fromkeys(_finding(event) for event in json_lines(journal)))
 
 
@@ -57,12 +57,12 @@ def json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def leaks(left: Iterable[tuple[str, str]], calls: Calls) -> list[Finding]:
-    """Give a finding for every machine, by name and state, that is still there."""
+    """Return a finding for every machine, by name and state, that is still there."""
     return [_leak(name, state, calls) for name, state in left]
 
 
 def orphaned(processes: Iterable[int]) -> list[Finding]:
-    """Give a finding for every process of a machine that a real smolvm no longer knows."""
+    """Return a finding for every process of a machine that a real smolvm no longer knows."""
     return [
         _finding(
             {
