@@ -60,7 +60,7 @@ def test_it(vm):
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest(
-        "from fake_smolvm.harness import leftovers\nleftovers.PATIENCE_SECONDS = 0.1\n"
+        "from fake_smolvm.harness.verdicts import leftovers\nleftovers.PATIENCE_SECONDS = 0.1\n"
     )
     return pytester
 
