@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from fake_smolvm.grammars import DEFAULT_VERSION
     from fake_smolvm.harness.fixture import InProcessFixture, SmolvmFixture
     from fake_smolvm.harness.fixture_life import sandbox
-    from fake_smolvm.harness.seen.calls import Call, Calls
+    from fake_smolvm.harness.seen.call import Call
+    from fake_smolvm.harness.seen.calls import Calls
     from fake_smolvm.harness.seen.machine import Machine
     from fake_smolvm.harness.verdicts.hazards import SmolvmHazardWarning
     from fake_smolvm.harness.verdicts.life import SandboxError
@@ -33,7 +34,7 @@ __all__ = [
 
 _MODULES = {
     "DEFAULT_VERSION": "grammars",
-    "Call": "harness.seen.calls",
+    "Call": "harness.seen.call",
     "Calls": "harness.seen.calls",
     "InProcessFixture": "harness.fixture",
     "Machine": "harness.seen.machine",

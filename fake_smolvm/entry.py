@@ -144,11 +144,12 @@ def _run(argv: Sequence[str], host: Host) -> int:
         return end.code
     _check_given(host.env)
     if host.scenario is None and host.env.get(variables.SCENARIO):
-        from fake_smolvm import scenarios
+        from fake_smolvm.scenarios import ScenarioError
+        from fake_smolvm.scenarios.scenario import load
 
         try:
-            host.scenario = scenarios.load(host.env[variables.SCENARIO], grammar)
-        except scenarios.ScenarioError as error:
+            host.scenario = load(host.env[variables.SCENARIO], grammar)
+        except ScenarioError as error:
             raise SetupError(f"{variables.SCENARIO}: {error.message}") from None
     if host.scenario is not None:
         code = host.scenario.intercept(matches, host)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from threading import Event
     from typing import BinaryIO
 
-    from fake_smolvm.scenarios import Scenario
+    from fake_smolvm.scenarios.scenario import Scenario
 
 
 class KilledError(BaseException):

@@ -12,6 +12,7 @@ from fake_smolvm.harness import words
 from fake_smolvm.harness.on_path.journal import Journal
 from fake_smolvm.harness.on_path.secrets import masked_text
 from fake_smolvm.harness.seen import calls, masked
+from fake_smolvm.harness.seen.call import NANOSECONDS
 from fake_smolvm.harness.seen.machine import Machine
 from fake_smolvm.harness.seen.timeline import timeline
 from fake_smolvm.harness.set_up.faults import Faults
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fake_smolvm.harness.settings import Mode
     from fake_smolvm.harness.verdicts.hazards import Finding
     from fake_smolvm.host import Host
-    from fake_smolvm.scenarios import GuestCommand
+    from fake_smolvm.scenarios.guest_commands import GuestCommand
 
 
 class SmolvmFixture:
@@ -55,7 +56,7 @@ class SmolvmFixture:
         """The values that the test has given names: see `name_value`."""
 
     def name_value(self, name: str, value: str) -> None:
-        """Give a value that differs from run to run a name, before it is used in a call.
+        """Name a value that differs from run to run, before it is used in a call.
 
         It stands as `<NAME>` in cassettes and snapshots of command lines, and a replay takes the
         value that the test gives in its own run. Raises ValueError for what is no name (capitals,
@@ -113,7 +114,7 @@ class SmolvmFixture:
         """Return the calls, from a moment of the monotonic clock (ns) on, as lines of text."""
         every = self.calls
         first = min((event[2] for event in self._events() if event[0] == "start"), default=0)
-        began = (since - first) / calls.NANOSECONDS
+        began = (since - first) / NANOSECONDS
         return timeline(calls.Calls(call for call in every if not since or call.started >= began))
 
     @property
@@ -149,7 +150,7 @@ class SmolvmFixture:
         skip: int = 0,
         times: int | None = None,
     ) -> None:
-        """Let a command (`"machine start"`), or a family (`"machine"`), fail instead of running.
+        """Make a command (`"machine start"`), or a family (`"machine"`), fail instead of running.
 
         Only for `machine`, if that is given; after the first `skip` calls; and only `times` times.
         `{machine}` in `stdout` and `stderr` stands for the machine's name. As with all that goes
@@ -174,7 +175,7 @@ class SmolvmFixture:
         skip: int = 0,
         times: int | None = None,
     ) -> None:
-        """Let a command take that many seconds longer."""
+        """Make a command take that many seconds longer."""
         words.checked_seconds(seconds)
         self._broken.add("delay", command, machine, skip, times, delay_seconds=seconds)
 
@@ -186,13 +187,13 @@ class SmolvmFixture:
         skip: int = 0,
         times: int | None = None,
     ) -> None:
-        """Let a command never end, until somebody kills it."""
+        """Make a command hang until somebody kills it."""
         self._broken.add("hang", command, machine, skip, times, hang=True)
 
     def kill_machine(
         self, machine: str | None = None, *, skip: int = 0, times: int | None = 1
     ) -> None:
-        """Let the machine die while a command runs in it, once unless told otherwise."""
+        """Make the machine die while a command runs in it, once unless told otherwise."""
         self._broken.add_named("machine-dies-mid-exec", machine, skip, times, called="kill_machine")
 
     def disk_full(
@@ -203,7 +204,7 @@ class SmolvmFixture:
         skip: int = 0,
         times: int | None = None,
     ) -> None:
-        """Let a command meet a disk without space: `machine cp`, `exec`, `create` or `start`."""
+        """Make a command meet a disk without space: `machine cp`, `exec`, `create` or `start`."""
         self._broken.add_named("disk-full", machine, skip, times, command, called="disk_full")
 
     def kvm_missing(self) -> None:
@@ -211,7 +212,7 @@ class SmolvmFixture:
         self.scenario("no-kvm")
 
     def scenario(self, name: str) -> None:
-        """Let all happen that a scenario says: a path, or a name in `fake_smolvm/scenarios`.
+        """Make all happen that a scenario says: a path, or a name in `fake_smolvm/scenarios`.
 
         Of a named one some call must meet a line, of a file of your own every line.
 
@@ -244,7 +245,7 @@ class SmolvmFixture:
         )
 
     def outside_host(self, name: str, *addresses: str) -> None:
-        """Let there be a host outside, with these IP addresses, that machines can look up.
+        """Add a host outside, with these IP addresses, that machines can look up.
 
         Raises:
             TypeError: An argument is no text.
@@ -253,7 +254,7 @@ class SmolvmFixture:
         self._world.add_host(name, addresses)
 
     def outside_answer(self, url: str, *, status: int = 200, body: str = "") -> None:
-        """Let a URL outside answer machines that can reach it; with `*` at its end, all like it.
+        """Make a URL outside answer machines that can reach it; with `*` at its end, all like it.
 
         Raises:
             TypeError: An argument is of the wrong type.
@@ -268,7 +269,7 @@ class SmolvmFixture:
         return [text for part in parts for text in part.unmet(killed)]
 
     def crashes(self) -> list[str]:
-        """Give the tracebacks of errors in the fake itself."""
+        """Return the tracebacks of errors in the fake itself."""
         return [event[3] for event in self._events() if event[0] == "crash"]
 
     def stay(self) -> None:
@@ -281,7 +282,7 @@ class SmolvmFixture:
         return [masked_text(error, self._journal.secrets()) for error in errors]
 
     def close(self, *, patient: bool = True) -> list[Finding]:
-        """Let go of what faults hold; end the calls that still run, and return them.
+        """Release what faults hold; end the calls that still run, and return them.
 
         Unless `patient`, none of them gets the time to end by itself.
         """

@@ -43,7 +43,7 @@ _ENTERED_BY = ("contextlib.py", "case.py")
 def for_a_test(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> Iterator[SmolvmFixture]:
-    """Give the fixture `smolvm`: that of the class, module or session if the test has one."""
+    """Provide the fixture `smolvm`: that of the class, module or session if the test has one."""
     node = request.node
     wide = _wider(request)
     if wide is not None:
@@ -61,7 +61,7 @@ def for_a_test(
 
 @contextmanager
 def for_many_tests(request: pytest.FixtureRequest, run: Run) -> Iterator[SmolvmFixture]:
-    """Give `smolvm_class`, `smolvm_module` or `smolvm_session`."""
+    """Provide `smolvm_class`, `smolvm_module` or `smolvm_session`."""
     wide = _wider(request)
     if wide is not None:
         yield wide.fixture
@@ -118,7 +118,7 @@ def on_path(
     settings: Settings,
     life: Life,
 ) -> Iterator[SmolvmFixture]:
-    """Give a `smolvm` on PATH; `request` is that of a single test, whose cassette it may use."""
+    """Put a `smolvm` on PATH; `request` is that of a single test, whose cassette it may use."""
     if request is not None and settings.record:
         taping.prepare(request, settings)
     sandbox = Sandbox()
@@ -160,17 +160,19 @@ def on_path(
 def in_process(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> Iterator[InProcessFixture]:
-    """Give the fixture `fake_smolvm`; where another smolvm is on PATH, only what says so."""
+    """Provide the fixture `fake_smolvm`; where another smolvm is on PATH, only what says so."""
     other = _other_smolvm(request)
     if other is not None:
         yield cast("InProcessFixture", SteppedAside(other))
         return
     wish = markers.wish_of(request.node)
     wrong = markers.not_in_process(wish)
+    try:
+        from fake_smolvm.harness.in_process import front
+    except ImportError as error:
+        wrong = str(error)
     if wrong is not None:
         pytest.fail(wrong, pytrace=False)
-    from fake_smolvm.harness.in_process import front
-
     settings, allowed = _asked_for(request.node, run, in_process=True)
     life = Life(markers.IN_PROCESS, request.node, request.config, allowed)
     sandbox = Sandbox()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from fake_smolvm.harness import words
+from fake_smolvm.harness.known_hazards import allowances
 from fake_smolvm.harness.options import MODES
 from fake_smolvm.harness.settings import HOMES, Wish
 
@@ -185,9 +186,9 @@ def _allowance(mark: pytest.Mark) -> list[str]:
     is_reason = isinstance(reason, str) and reason.strip()
     if not mark.args or not is_reason or mark.kwargs.keys() != {"reason"}:
         raise MarkerError(f"{_shown(mark)}: {_USES['smolvm_allows']}")
-    wrong = [name for name in mark.args if name not in words.allowances()]
+    wrong = [name for name in mark.args if name not in allowances()]
     if wrong:
-        told = "; ".join(words.unknown("hazard", name, words.allowances()) for name in wrong)
+        told = "; ".join(words.unknown("hazard", name, allowances()) for name in wrong)
         raise MarkerError(f"{_shown(mark)}: {told}")
     return list(mark.args)
 

@@ -7,15 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fake_smolvm import grammars
+from fake_smolvm.harness.known_hazards import allowances
 from fake_smolvm.harness.seen.reading import grammar_of
-from fake_smolvm.harness.verdicts import hazards
 from fake_smolvm.machines import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-UNUSED = "unused"
-"""The allowance of what nothing met."""
 _LARGEST_EXIT_CODE = 255
 
 
@@ -28,11 +26,6 @@ def unknown(what: str, word: object, valid: Iterable[str]) -> str:
     near = get_close_matches(str(word).lower(), by_lower, n=1)
     hint = f"; did you mean {by_lower[near[0]]!r}?" if near else "."
     return f"{word!r} is no {what}{hint} There are: {', '.join(valid)}"
-
-
-def allowances() -> list[str]:
-    """Return what `smolvm_allows` may name."""
-    return [*hazards.known(), hazards.LEAK, hazards.PROCESS, UNUSED]
 
 
 def checked_allowance(name: object) -> str:

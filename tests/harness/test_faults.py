@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fake_smolvm import scenarios
+from fake_smolvm.scenarios import ScenarioError
+from fake_smolvm.scenarios.scenario import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +115,7 @@ def test_every_named_scenario_loads() -> None:
     names = [path.stem for path in Path(scenarios.__file__).parent.glob("*.toml")]
     assert len(names) >= 6
     for name in names:
-        assert scenarios.load(name).faults
+        assert load(name).faults
 
 
 def test_scenario_file_without_pytest(tmp_path: Path) -> None:
@@ -146,8 +148,8 @@ MAIN = "import sys; from fake_smolvm.entry import main; sys.exit(main())"
 )
 def test_scenario_that_makes_no_sense(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "s.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(scenarios.ScenarioError, match=complaint):
-        scenarios.load(str(tmp_path / "s.toml"))
+    with pytest.raises(ScenarioError, match=complaint):
+        load(str(tmp_path / "s.toml"))
 
 
 def in_guest(smolvm: SmolvmFixture, *argv: str) -> tuple[int, str, str]:

@@ -9,7 +9,9 @@ import pytest
 from support.fake import run_here
 
 from fake_smolvm.fastjson import dumps_line
-from fake_smolvm.scenarios import ScenarioError, load, names, provided
+from fake_smolvm.scenarios import ScenarioError
+from fake_smolvm.scenarios.guest_commands import provided
+from fake_smolvm.scenarios.scenario import load, names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from fake_smolvm.guest.bashkit.inside import Inside
-    from fake_smolvm.scenarios import Answer
+    from fake_smolvm.scenarios.guest_commands import Answer
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_ENV = (

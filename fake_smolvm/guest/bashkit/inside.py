@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from fake_smolvm.machines.paths import Paths
     from fake_smolvm.machines.process import Process
     from fake_smolvm.machines.record import Record
-    from fake_smolvm.scenarios import Answer, Scenario
+    from fake_smolvm.scenarios.guest_commands import Answer
+    from fake_smolvm.scenarios.scenario import Scenario
 
 _KERNEL_THREADS = ("kthreadd", "kworker/0:0-eve", "ksoftirqd/0", "rcu_preempt", "kswapd0")
 _AGENT_PID = 360

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fake_smolvm.harness.cassettes.raw_events import CALLED, RECORDING_FOLDER, WATCHED
 from fake_smolvm.harness.cassettes.recorded import STREAMS, Output, RecordedCall, WrittenFile
-from fake_smolvm.harness.seen.calls import NANOSECONDS
+from fake_smolvm.harness.seen.call import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 10
 
 
 def announce(executable: Path, folder: Path) -> None:
-    """Let the executable leave word that it was started before Python is, which takes a while.
+    """Make the executable leave word that it was started before Python is, which takes a while.
 
     A call that is killed in the meantime would else be one that nobody ever heard of.
     """

@@ -30,7 +30,7 @@ LOCK = "replay.lock"
 
 
 def unplayed(folder: Path, cassette: Cassette) -> list[RecordedCall]:
-    """Give the recordings that no call asked for."""
+    """Return the recordings that no call asked for."""
     return [
         call
         for number, call in enumerate(cassette.calls)
@@ -39,7 +39,7 @@ def unplayed(folder: Path, cassette: Cassette) -> list[RecordedCall]:
 
 
 def bind(folder: Path, values: Mapping[str, str]) -> None:
-    """Let names stand for values, besides those that do already."""
+    """Note what names stand for, besides those that do already."""
     with open(folder / LOCK, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_bindings(folder, _bound(folder) | dict(values))

@@ -51,7 +51,7 @@ def main(
     *,
     record: bool,
 ) -> int:
-    """Run `binary` on this process's argv; give its exit code, or die of the signal it died of."""
+    """Run `binary` on this process's argv; return its exit code, or die of the signal it did."""
     _open_standard_streams()
     try:
         cwd = os.getcwd()

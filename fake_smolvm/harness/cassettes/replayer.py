@@ -50,7 +50,7 @@ _COMPARED_WORDS = 200
 
 
 def main(folder: str, outside: Mapping[str, Sequence[str]], cassette: str) -> int:
-    """Answer this process's argv from the cassette; give the exit code."""
+    """Answer this process's argv from the cassette; return the exit code."""
     try:
         cwd = os.getcwd()
     except FileNotFoundError:

@@ -70,7 +70,7 @@ class Input(io.FileIO):
     def __init__(self, descriptor: int, tell: Callable[[bytes, int], object]) -> None:
         super().__init__(descriptor)
         self._tell = tell
-        self._told = 0
+        self._portions = journal.Portions()
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read, and tell."""
@@ -89,9 +89,7 @@ class Input(io.FileIO):
 
     def _noted(self, data: bytes) -> bytes:
         if data:
-            kept = data[: max(journal.KEPT - self._told, 0)]
-            self._told += len(data)
-            self._tell(kept, len(data) - len(kept))
+            self._tell(*self._portions.next(data))
         return data
 
 

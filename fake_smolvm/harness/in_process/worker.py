@@ -25,7 +25,7 @@ class Worker:
 
     @classmethod
     def do(cls, work: Callable[[], object]) -> int:
-        """Have a thread do `work`; give that thread's number."""
+        """Have a thread do `work`; return that thread's number."""
         try:
             worker = cls._idle.pop()
         except IndexError:

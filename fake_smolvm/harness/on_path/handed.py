@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm.harness.on_path.journal import KEPT
+from fake_smolvm.harness.on_path.journal import Portions
+from fake_smolvm.harness.on_path.private_names import check_popen
 from fake_smolvm.harness.on_path.starts import understood
 
 if TYPE_CHECKING:
@@ -106,15 +107,15 @@ def _watch(stream: Any, tell: Callable[[bytes], object]) -> None:
 
 
 def _teller(journal: Journal, process: Any) -> Callable[[bytes], object]:
-    told = 0
+    portions = Portions()
 
     def tell(data: bytes) -> None:
-        nonlocal told
-        kept = data[: max(KEPT - told, 0)]
-        told += len(data)
         # In process a child's number is not its process ID, which it may not even have.
         number = getattr(process, "number", None) or process.pid
         with contextlib.suppress(OSError):
-            journal.give(number, kept, len(data) - len(kept))
+            journal.give(number, *portions.next(data))
 
     return tell
+
+
+check_popen(real_popen())

@@ -81,6 +81,21 @@ class Head:
         return self.size - len(self.data)
 
 
+class Portions:
+    """A stream that is told of as it passes: of its head every portion, of the rest how much."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def next(self, data: bytes) -> tuple[bytes, int]:
+        """Return what is kept of what came next, and how many bytes of it are not."""
+        kept = data[: max(KEPT - self._told, 0)]
+        self._told += len(data)
+        return kept, len(data) - len(kept)
+
+
 class Journal:
     """Takes notes of calls, and of what must not be shown, for the sandbox in a folder."""
 

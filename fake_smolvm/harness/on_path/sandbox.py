@@ -127,14 +127,14 @@ class Sandbox:
         env.setdefault(variables.NETWORK, str(self.network))
 
     def stay(self) -> None:
-        """Be in this process's environment again, if something put back what was there before."""
+        """Enter this process's environment again, if something put back what was there before."""
         if str(self.bin) not in os.environ.get("PATH", "").split(os.pathsep):
             os.environ["PATH"] = f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}"
             if not self._keeps_home:
                 os.environ["HOME"] = str(self.home)
 
     def leave(self) -> None:
-        """Let the `smolvm` on PATH no longer be this one's."""
+        """Leave PATH: the `smolvm` there is no longer this one's."""
         self._session.leave(self.folder)
 
     def remove(self) -> None:

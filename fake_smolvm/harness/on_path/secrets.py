@@ -116,7 +116,7 @@ def _next(text: str, part: str, at: int) -> int:
 
 
 def digest(value: str, key: str) -> str:
-    """Give eight hexadecimal digits that tell `value` from others, keyed by `key`.
+    """Return eight hexadecimal digits that tell `value` from others, keyed by `key`.
 
     A guess can be checked against them: they do not hide what is easily guessed.
     """
@@ -182,7 +182,7 @@ def pattern_of(secret: str) -> str:
 
 
 def _values(argv: Iterable[str]) -> Iterator[tuple[str, int | None]]:  # noqa: C901  one pass
-    """Give each word and where in it a secret value starts, if one does."""
+    """Yield each word and where in it a secret value starts, if one does."""
     awaited = ""  # the value of what option comes next: a "secret" one, or any "other"
     over = False
     runs = guest = False  # past `run` or `exec`; past the first word of the guest's own command

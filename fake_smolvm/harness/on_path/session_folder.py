@@ -63,7 +63,7 @@ class SessionFolder:
         return self.path / name
 
     def leave(self, folder: Path) -> None:
-        """Let a sandbox no longer be the current one."""
+        """Take a sandbox out: it is no longer the current one."""
         if folder.name in self._stack:
             self._stack.remove(folder.name)
             if self._is_gone:

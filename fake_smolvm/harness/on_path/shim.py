@@ -10,7 +10,7 @@ import sys
 
 from fake_smolvm import entry, variables
 from fake_smolvm.harness.on_path.inside import keep_inside
-from fake_smolvm.harness.on_path.journal import KEPT, Head, Journal, file_at_hand, surroundings
+from fake_smolvm.harness.on_path.journal import Head, Journal, Portions, file_at_hand, surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,14 +63,11 @@ def _noted(journal: Journal, env: Mapping[bytes, bytes]) -> int:
 
 def _reader(journal: Journal, call: str) -> Callable[[bytes], object]:
     """Return what notes the bytes that are read, perhaps in a fork of this process."""
-    told = 0
+    portions = Portions()
 
     def tell(data: bytes) -> None:
-        nonlocal told
-        kept = data[: max(KEPT - told, 0)]
-        told += len(data)
         with _Noting(journal):
-            journal.read(call, kept, len(data) - len(kept))
+            journal.read(call, *portions.next(data))
 
     return tell
 

@@ -46,7 +46,7 @@ def end(*, has_lives: bool) -> str | None:
 
 
 def checked(name: str, scope: str) -> Generator[None, object, object]:
-    """Be the hook around the setup of a fixture; fail if that called the refusing smolvm."""
+    """Wrap the setup of a fixture; fail if that called the refusing smolvm."""
     __tracebackhide__ = True
     refused = session_folder().refused
     got = ""

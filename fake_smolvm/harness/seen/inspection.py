@@ -122,7 +122,7 @@ class Inspection:
         )
 
     def status(self, name: str) -> dict[str, Any]:
-        """Give what `machine status --json` says.
+        """Return what `machine status --json` says.
 
         Raises LookupError if there is no such machine.
         """
@@ -133,7 +133,7 @@ class Inspection:
         return status
 
     def read_bytes(self, name: str, path: str) -> bytes:
-        """Give a file of a machine's guest, by an absolute path; a real machine must be running.
+        """Read a file of a machine's guest, by an absolute path; a real machine must be running.
 
         Raises OSError if it cannot be read, LookupError if there is no such machine.
         """
@@ -173,14 +173,14 @@ class Inspection:
         return Paths({**os.environ, "HOME": str(self._sandbox.home)})
 
     def orphans(self) -> list[int]:
-        """Give the machines' processes that no machine owns up to; the fake's end by themselves."""
+        """Return processes of machines that no machine owns up to; the fake's end by themselves."""
         if self._binary is None:
             return []
         known = {machine.get("pid") for machine in self._listed()}
         return [pid for pid in self._processes() if pid not in known]
 
     def _processes(self) -> list[int]:
-        """Give the processes that boot a machine of this HOME: they name its data directory."""
+        """Return the processes that boot a machine of this HOME: they name its data directory."""
         listed = subprocess.run(
             ["ps", "-Awwo", "pid=,args="], capture_output=True, text=True, check=False
         ).stdout

@@ -44,14 +44,14 @@ class Machine:
         return self._inspection.status(self.name)
 
     def read_bytes(self, path: str) -> bytes:
-        """Give a file of the guest, by its absolute path; a real machine must be running.
+        """Read a file of the guest, by its absolute path; a real machine must be running.
 
         Raises OSError if it cannot be read, LookupError if there is no such machine.
         """
         return self._inspection.read_bytes(self.name, path)
 
     def read_text(self, path: str) -> str:
-        """Give a text file of the guest (UTF-8), as `read_bytes` does."""
+        """Read a text file of the guest (UTF-8), as `read_bytes` does."""
         return self.read_bytes(path).decode()
 
     def reach(self, destination: str) -> Reach:
@@ -63,7 +63,7 @@ class Machine:
         return self._inspection.reach(self.name, destination)
 
     def kill(self) -> None:
-        """Let the machine's process die now, as from outside smolvm (fake only)."""
+        """Kill the machine's process now, as from outside smolvm (fake only)."""
         from fake_smolvm.machines.agent import agent_of
 
         process = agent_of(self._inspection.paths, self.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fake_smolvm import entry, grammars
 from fake_smolvm.clap.outcome import Matches, ParseExit
 from fake_smolvm.clap.parser import parse
-from fake_smolvm.scenarios import machine_of
+from fake_smolvm.scenarios.subject import machine_of
 from fake_smolvm.versions import number
 
 if TYPE_CHECKING:

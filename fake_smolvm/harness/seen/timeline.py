@@ -6,15 +6,17 @@ from signal import Signals
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fake_smolvm.harness.seen.calls import Call, Calls
+    from collections.abc import Iterable
+
+    from fake_smolvm.harness.seen.call import Call
 
 LONGEST_LINE = 160
 """Characters of a command line that are shown."""
 _INDENT = 27
 
 
-def timeline(calls: Calls) -> str:
-    """Give one aligned line a call, and what it said on stderr below if it failed."""
+def timeline(calls: Iterable[Call]) -> str:
+    """Return one aligned line a call, and what it said on stderr below if it failed."""
     text = "\n".join(line for call in calls for line in _lines(call))
     # An argv may hold bytes that are no UTF-8, which pytest-xdist cannot send.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

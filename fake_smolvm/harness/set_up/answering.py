@@ -15,7 +15,8 @@ from fake_smolvm.host import KilledError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fake_smolvm.scenarios import Answer, GuestCommand, Scenario
+    from fake_smolvm.scenarios.guest_commands import Answer, GuestCommand
+    from fake_smolvm.scenarios.scenario import Scenario
 
 RAISED = 1
 """Exit code of a guest command whose function raised."""

@@ -7,15 +7,17 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm import scenarios
 from fake_smolvm.harness import toml, words
 from fake_smolvm.harness.set_up import met
 from fake_smolvm.harness.set_up.answering import Answering, guarded
+from fake_smolvm.scenarios import ScenarioError
+from fake_smolvm.scenarios.guest_commands import asked_at, provided
+from fake_smolvm.scenarios.scenario import Scenario, load, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fake_smolvm.scenarios import Answer, GuestCommand
+    from fake_smolvm.scenarios.guest_commands import Answer, GuestCommand
 
 
 class Faults:
@@ -38,7 +40,7 @@ class Faults:
         """What went wrong in functions of the test that are guest commands."""
         self._faults: list[dict[str, Any]] = []
         self._guest_commands: list[GuestCommand] = []
-        self.scenario = scenarios.Scenario()
+        self.scenario = Scenario()
         """What commands in this process meet."""
 
     def add(
@@ -78,7 +80,7 @@ class Faults:
         """
         path = _path_of(name)
         limits = _limits(machine, skip, times)
-        scenarios.load(path)  # says what is wrong with it
+        load(path)  # says what is wrong with it
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         every = [self._checked(fault, path) for fault in data.get("fault", ())]
         chosen = [fault for fault in every if command in (None, fault["command"])]
@@ -98,7 +100,7 @@ class Faults:
         for guest in data.get("guest", ()):
             self._met.expect(f"{text}: [[guest]] {guest.get('command') or guest.get('prefix')}")
             socket = guest.get("socket")
-            self._add_guest(scenarios.asked_at(socket) if socket else scenarios.provided(**guest))
+            self._add_guest(asked_at(socket) if socket else provided(**guest))
 
     def add_guest_command(
         self,
@@ -114,7 +116,7 @@ class Faults:
             ValueError: None or several of `command`, `prefix` and `call` are given.
         """
         if [command, prefix, call].count(None) != 2:  # noqa: PLR2004
-            raise scenarios.ScenarioError(
+            raise ScenarioError(
                 "a guest command has either a command or a prefix, or is a call: "
                 'guest_command("make", "all"), guest_command(prefix=["git"]), '
                 "guest_command(call=function)"
@@ -133,7 +135,7 @@ class Faults:
                 raise TypeError(f"{stream} is a text, or bytes, not {answer[stream]!r}")
         self._met.expect(met.shown("guest_command", *(command or ()), prefix=prefix, call=call))
         self._add_guest(
-            scenarios.provided(command=command, prefix=prefix, **answer)
+            provided(command=command, prefix=prefix, **answer)
             if call is None
             else guarded(call, self.errors)
         )
@@ -146,7 +148,7 @@ class Faults:
         try:
             return {**fault, "command": words.checked_command(fault["command"], self._version)}
         except ValueError as error:
-            raise scenarios.ScenarioError(f"{path}: {error}") from None
+            raise ScenarioError(f"{path}: {error}") from None
 
     def _add(self, data: dict[str, Any]) -> None:
         self._met.mark(f"fault {len(self._faults)}")
@@ -181,8 +183,8 @@ class Faults:
         if self._answering is not None:
             text += "\n" + toml.table("guest", {"socket": self._socket_path})
         self._path.write_text(text, encoding="utf-8")
-        faults = scenarios.load(str(self._path)).faults
-        self.scenario = scenarios.Scenario(faults, self._guest_commands, self._met.path)
+        faults = load(str(self._path)).faults
+        self.scenario = Scenario(faults, self._guest_commands, self._met.path)
         if self._answering is not None:
             self._answering.scenario = self.scenario
 
@@ -210,7 +212,7 @@ def _path_of(name: str) -> str:
     Raises:
         FileNotFoundError: There is none.
     """
-    path = scenarios.path_of(words.checked_text("scenario", os.fspath(name)))
+    path = path_of(words.checked_text("scenario", os.fspath(name)))
     if os.path.exists(path):
         return path
     if path == name:

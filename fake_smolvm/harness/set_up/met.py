@@ -26,7 +26,7 @@ class Met:
         self._expected.append((text, command, []))
 
     def mark(self, mark: str) -> None:
-        """Let a mark, if it is met, fulfil the last expectation."""
+        """Make a mark, if it is met, fulfil the last expectation."""
         self._expected[-1][2].append(mark)
 
     def note(self, mark: str) -> None:

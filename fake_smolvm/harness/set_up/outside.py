@@ -65,7 +65,7 @@ class Outside:
         return self._met.unmet(killed)
 
     def _write(self) -> None:
-        """Let the fake know."""
+        """Tell the fake."""
         lines = [f"journal = {toml.string(self._met.path)}", "", "[hosts]"]
         lines += [f"{toml.string(name)} = {toml.value(of)}" for name, of in self._hosts.items()]
         tables = [toml.table("answer", answer) for answer in self._answers]

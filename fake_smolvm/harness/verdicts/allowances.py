@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fake_smolvm.harness.verdicts import hazards
-from fake_smolvm.harness.words import UNUSED
+from fake_smolvm.harness.known_hazards import UNUSED, known
 from fake_smolvm.versions import is_within
 
 if TYPE_CHECKING:
@@ -121,6 +120,6 @@ def _is_of_a_parameter(item: Any, mark: pytest.Mark) -> bool:
 
 
 def _is_in(hazard: str, version: str) -> bool:
-    about = hazards.known().get(hazard, {})
+    about = known().get(hazard, {})
     since, until = about.get("since"), (about.get("until") or "").partition(" ")[0]
     return is_within(version, since, until)

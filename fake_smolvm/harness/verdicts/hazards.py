@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fake_smolvm.harness.known_hazards import LEAK, fails, known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,12 +16,8 @@ if TYPE_CHECKING:
 
     from fake_smolvm.harness.seen.calls import Calls
 
-LEAK = "leak"
-PROCESS = "process"
-"""A call that was still running when its test was over."""
 ORPHAN = "H3"
-FAILING = ("H1", "H3", "H4", "H15", "H16", LEAK, PROCESS)
-"""What fails a test that walks into it, unless it says that it means to."""
+"""What a process is that a real machine left behind."""
 
 
 class SmolvmHazardWarning(UserWarning):
@@ -42,16 +38,8 @@ class Finding:
     """Nanoseconds of the monotonic clock."""
 
 
-@lru_cache
-def known() -> dict[str, dict[str, Any]]:
-    """Return what `hazards.json` says of each hazard, by its number."""
-    text = (files("fake_smolvm.machines") / "hazards.json").read_text(encoding="utf-8")
-    about: dict[str, dict[str, Any]] = json.loads(text)
-    return about
-
-
 def noted(journal: str) -> list[Finding]:
-    """Give the hazards that commands of the fake noted, each occurrence once."""
+    """Return the hazards that commands of the fake noted, each occurrence once."""
     return list(dict.fromkeys(_finding(event) for event in json_lines(journal)))
 
 
@@ -69,12 +57,12 @@ def json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def leaks(left: Iterable[tuple[str, str]], calls: Calls) -> list[Finding]:
-    """Give a finding for every machine, by name and state, that is still there."""
+    """Return a finding for every machine, by name and state, that is still there."""
     return [_leak(name, state, calls) for name, state in left]
 
 
 def orphaned(processes: Iterable[int]) -> list[Finding]:
-    """Give a finding for every process of a machine that a real smolvm no longer knows."""
+    """Return a finding for every process of a machine that a real smolvm no longer knows."""
     return [
         _finding(
             {
@@ -96,7 +84,7 @@ def sorted_out(
     minor: list[Finding] = []
     for finding in findings:
         if finding.hazard not in allowed:
-            (fatal if finding.hazard in FAILING else minor).append(finding)
+            (fatal if fails(finding.hazard) else minor).append(finding)
     return fatal, minor
 
 

@@ -9,7 +9,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from fake_smolvm.harness.verdicts.hazards import PROCESS, Finding
+from fake_smolvm.harness.known_hazards import PROCESS
+from fake_smolvm.harness.verdicts.hazards import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -48,7 +48,7 @@ _SECRET_IN_TEXT = re.compile(
 
 
 def register(config: pytest.Config) -> None:
-    """Let the run have the report that `--smolvm-report` asks for.
+    """Add to the run the report that `--smolvm-report` asks for.
 
     Raises pytest.UsageError if it is clear before the run that it cannot be written.
     """

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fake_smolvm.harness import stash
+from fake_smolvm.harness.known_hazards import LEAK, PROCESS, UNUSED
 from fake_smolvm.harness.lives import LIVES
 from fake_smolvm.harness.seen.inspection import NoAnswerError
 from fake_smolvm.harness.verdicts import hazards
 from fake_smolvm.harness.verdicts.life import SANDBOX, Life
 from fake_smolvm.harness.verdicts.story import story_of
-from fake_smolvm.harness.words import UNUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def _looked_over(
     life: Life, fixture: SmolvmFixture, inspection: Inspection | None
 ) -> tuple[list[Finding], list[str]]:
     """Return what a test walked into or left behind, and what of it could not be cleaned up."""
-    findings = fixture.close(patient=hazards.PROCESS not in life.allowed.reasons)
+    findings = fixture.close(patient=PROCESS not in life.allowed.reasons)
     if inspection is None:
         return findings, []
     if fixture.mode == "fake":
@@ -102,7 +102,7 @@ def _judge(
     if life.failed:
         return
     fatal += [finding for finding in minor if not _is_warned_of(life, finding.text)]
-    if hazards.LEAK in allowed:
+    if LEAK in allowed:
         uncleaned = [text for text in uncleaned if not _is_warned_of(life, text)]
     told = [f"the fake itself failed:\n{crash}" for crash in fixture.crashes()]
     told += fixture.errors() + complaints() + [finding.text for finding in fatal] + uncleaned

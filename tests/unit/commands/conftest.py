@@ -9,7 +9,7 @@ from support.fake import run_here
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fake_smolvm.scenarios import Scenario
+    from fake_smolvm.scenarios.scenario import Scenario
 
 
 class Said(NamedTuple):

@@ -13,7 +13,8 @@ from support.fake import hazards, run_here
 from fake_smolvm.machines.agent import agent_of
 from fake_smolvm.machines.paths import Paths
 from fake_smolvm.machines.process import set_condition
-from fake_smolvm.scenarios import Scenario, provided
+from fake_smolvm.scenarios.guest_commands import provided
+from fake_smolvm.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
