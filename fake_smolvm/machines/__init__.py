@@ -1,1 +1,1 @@
-"""The machines: records, what is on disk, life, guest; knows nothing of argvs."""
+"""The machines: their records, where they are on disk, their processes; knows nothing of argvs."""
