@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 import pytest
 
 GONE = {
@@ -19,9 +21,24 @@ GONE = {
 }
 
 
+def changed(change: str) -> str:
+    """Write a conftest that changes something for the test alone: pytest's end uses Popen, too."""
+    return f"""
+import subprocess, pytest
+@pytest.fixture(autouse=True)
+def changed():
+    before = dict(vars(subprocess.Popen))
+{indent(change, "    ")}
+    yield
+    for name, was in before.items():
+        if vars(subprocess.Popen).get(name) is not was:
+            setattr(subprocess.Popen, name, was)
+"""
+
+
 @pytest.mark.parametrize("wrong", GONE)
 def test_a_user_is_told_in_a_sentence_what_is_gone(pytester: pytest.Pytester, wrong: str) -> None:
-    pytester.makeconftest(f"import subprocess\n{GONE[wrong]}\n")
+    pytester.makeconftest(changed(GONE[wrong]))
     pytester.makepyfile("def test(fake_smolvm): pass")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
@@ -40,7 +57,7 @@ def test_a_user_is_told_in_a_sentence_what_is_gone(pytester: pytest.Pytester, wr
     ],
 )
 def test_on_path_as_well(pytester: pytest.Pytester, wrong: str, change: str) -> None:
-    pytester.makeconftest(f"import subprocess\n{change}\n")
+    pytester.makeconftest(changed(change))
     pytester.makepyfile("def test(smolvm): pass")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
