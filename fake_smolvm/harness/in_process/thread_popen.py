@@ -316,8 +316,7 @@ class ThreadPopen(RealPopen):
                 if not self._is_dead:
                     while not self._is_alive:
                         time.sleep(_MOMENT_SECONDS)  # its thread has not come to the point yet
-                    raise_in_thread(self._thread)
-                    self._cancelled.set()
+                    raise_in_thread(self._thread, self._cancelled.set)
             self._end(-int(sig))
 
     def __del__(self, *args: Any, **kwargs: Any) -> None:

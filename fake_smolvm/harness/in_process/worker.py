@@ -50,9 +50,17 @@ class KilledByCallerError(KilledError):
     """As it is raised in a child's thread from outside, wherever that thread happens to be."""
 
 
-def raise_in_thread(thread: int) -> None:
-    """Raise KilledByCallerError in a thread, at its next step of Python."""
+def raise_in_thread(thread: int, wake: Callable[[], object]) -> None:
+    """Raise KilledByCallerError in a thread, at its next step of Python, to which `wake` brings it.
+
+    From the one to the other no function of Python is called here: in CPython 3.11, while it is
+    traced (by a debugger, or coverage), that would wait for ever for the exception to be taken.
+    """
     import ctypes  # only now: it takes longer than most tests
 
     number, error = ctypes.c_ulong(thread), ctypes.py_object(KilledByCallerError)
+    is_raised = _thread.allocate_lock()
+    is_raised.acquire()
+    Worker.do(lambda: (is_raised.acquire(), wake()))
     ctypes.pythonapi.PyThreadState_SetAsyncExc(number, error)
+    is_raised.release()
